@@ -1,0 +1,5 @@
+"""`python -m filmfs` is `filmfs`."""
+
+from filmfs.cli.main import main
+
+main()

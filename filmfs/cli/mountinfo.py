@@ -1,0 +1,51 @@
+"""Finding filmfs's mounts in the kernel's table, and the archive behind a path inside one."""
+
+import json
+import os
+
+from filmfs.core.errors import NotFound, Usage
+
+
+def filmfs_mounts() -> list[str]:
+    """The mountpoints of all filmfs mounts, longest first."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        lines = [line.split() for line in table]
+    found = [_unescaped(line[4]) for line in lines if "fuse.filmfs" in line]
+    return sorted(found, key=len, reverse=True)
+
+
+def place_in_mount(path: str) -> tuple[str, str]:
+    """The archive and BRANCH:PATH of a path inside a mount. Raises NotFound or Usage."""
+    absolute = os.path.join(os.path.realpath(os.path.dirname(path) or "."), os.path.basename(path))
+    for mountpoint in filmfs_mounts():
+        if absolute == mountpoint or absolute.startswith(mountpoint.rstrip("/") + "/"):
+            parts = [part for part in absolute[len(mountpoint) :].split("/") if part]
+            return _archive_at(mountpoint), _place(parts, path)
+    raise NotFound(f"{path} is not inside a mounted archive; write: filmfs info ARCHIVE BRANCH:PATH")
+
+
+def _archive_at(mountpoint: str) -> str:
+    try:
+        with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
+            return str(json.load(file)["archive"])
+    except (OSError, ValueError, KeyError) as error:
+        raise NotFound(f"the mount at {mountpoint} does not answer ({error})") from error
+
+
+def _place(parts: list[str], path: str) -> str:
+    if parts[:2] == [".filmfs", "history"] and len(parts) >= 4:
+        number = parts[3].partition("_")[0]
+        return f"{parts[2]}@{number}:{'/'.join(parts[4:])}"
+    if parts[:2] == [".filmfs", "plain"] and len(parts) >= 3:
+        return f"{parts[2]}:{'/'.join(parts[3:])}"
+    if not parts or parts[0].startswith("."):
+        raise Usage(f"{path} is not a file of a branch")
+    return f"{parts[0]}:{'/'.join(parts[1:])}"
+
+
+def _unescaped(field: str) -> str:
+    """A path as mountinfo writes it: space, tab, newline and backslash as octal."""
+    raw = field.encode(errors="surrogateescape")
+    for octal, byte in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+        raw = raw.replace(octal, byte)
+    return raw.decode(errors="surrogateescape")

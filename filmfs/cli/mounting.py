@@ -1,0 +1,169 @@
+"""`mount`, `umount`, `status`: the drive."""
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from filmfs.archive.opening import find_archive, lock_holder
+from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
+from filmfs.cli.mountinfo import filmfs_mounts
+from filmfs.control import ask_status
+from filmfs.core import errors
+from filmfs.core.errors import Busy, FilmFSError, NotFound, Refused
+from filmfs.mount.options import check_mountpoint, check_options
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this family's commands."""
+    command(app, "mount")(mount)
+    command(app, "umount")(umount)
+    command(app, "status")(status)
+
+
+def mount(
+    archive: ArchivePath,
+    mountpoint: Annotated[str, typer.Argument(metavar="MOUNTPOINT", help="An empty directory.")],
+    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay, and log to stderr.")] = False,
+    options: Annotated[
+        list[str] | None, typer.Option("-o", metavar="OPT,…", help="Mount options: allow_other, ro, …")
+    ] = None,
+    ready_fd: Annotated[int, typer.Option("--ready-fd", hidden=True)] = -1,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Mount an archive: every branch is a directory. Returns once the mount answers."""
+    root = find_archive(archive)
+    chosen = sorted(check_options(options or []))
+    if foreground:
+        _serve(root, mountpoint, chosen, ready_fd, verbose)
+        return
+    path = check_mountpoint(mountpoint, root)
+    holder = lock_holder(root)
+    if holder is not None and holder.mountpoint:
+        raise Busy(f"{archive} is mounted at {holder.mountpoint} already (process {holder.pid})")
+    pid = _start_daemon(root, path, chosen, verbose)
+    facts = {"archive": root, "mountpoint": path, "pid": pid}
+    Output(as_json, quiet, verbose).result(facts, lambda: iter([f"{archive} is mounted at {path}"]))
+
+
+def umount(
+    mountpoint: Annotated[str, typer.Argument(metavar="MOUNTPOINT", help="Where the archive is mounted.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Return when everything is on disk.")] = False,
+    lazy: Annotated[bool, typer.Option("--lazy", "-z", help="Also while it is in use.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Unmount an archive."""
+    path = os.path.abspath(mountpoint)
+    pid = _daemon_of(path)
+    flags = "-uz" if lazy else "-u"
+    done = subprocess.run(["fusermount3", flags, path], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = done.stderr.strip().removeprefix("fusermount3: ")
+        if "busy" in reason.lower():
+            raise Busy(f"{mountpoint} is in use; close what is open on it (see: lsof +f -- {path}), or use --lazy")
+        raise NotFound(f"{mountpoint} cannot be unmounted: {reason}")
+    if wait and pid is not None:
+        _await_end(pid)
+    facts = {"mountpoint": path, "pid": pid, "waited": wait}
+    Output(as_json, quiet, verbose).result(facts, lambda: iter([f"{path} is unmounted"]))
+
+
+def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Say whether an archive is mounted, and how it is doing."""
+    facts: dict[str, Any] = ask_status(archive) or {"archive": find_archive(archive), "mountpoint": None}
+
+    def lines() -> Iterator[str]:
+        if facts["mountpoint"] is None:
+            yield f"{archive} is not mounted"
+            return
+        for name, value in facts.items():
+            yield f"{name}: {value}"
+
+    Output(as_json, quiet, verbose).result(facts, lines)
+
+
+def _serve(root: str, mountpoint: str, options: list[str], ready_fd: int, verbose: bool) -> None:
+    from filmfs import daemon  # pyfuse3 and trio: half a second that no other command should wait for
+
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("pyfuse3").setLevel(logging.WARNING)
+
+    def tell(message: dict[str, Any]) -> None:
+        if ready_fd >= 0:
+            with contextlib.suppress(OSError):
+                os.write(ready_fd, json.dumps(message).encode())
+                os.close(ready_fd)
+
+    try:
+        daemon.run(root, mountpoint, options, lambda: tell({"pid": os.getpid()}))
+    except FilmFSError as error:
+        tell({"error": type(error).__name__, "message": str(error)})
+        raise
+
+
+def _start_daemon(root: str, mountpoint: str, options: list[str], verbose: bool) -> int:
+    """Starts the daemon as a process of its own (LMDB must not see a fork) and waits until its mount answers."""
+    reading, writing = os.pipe()
+    arguments = [sys.executable, "-m", "filmfs", "mount", "--foreground", f"--ready-fd={writing}"]
+    arguments += [f"-o{option}" for option in options] + ["--verbose"] * verbose + ["--", root, mountpoint]
+    log_path = os.path.join(root, "daemon.log")
+    with open(log_path, "ab") as log_file:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log_file,
+            pass_fds=[writing],
+            start_new_session=True,
+            cwd="/",
+        )
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = pipe.read()
+    if not answer:
+        raise Refused(f"the daemon ended before its mount answered; its words are in {log_path}")
+    said = json.loads(answer)
+    if "error" in said:
+        raise getattr(errors, said["error"], FilmFSError)(said["message"])
+    return process.pid
+
+
+def _daemon_of(mountpoint: str) -> int | None:
+    """The process behind a mount, which `fusermount3 -u` does not wait for. Raises NotFound when it is not ours."""
+    if mountpoint not in filmfs_mounts():
+        raise NotFound(f"nothing of filmfs is mounted at {mountpoint}")
+    try:
+        with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
+            return int(json.load(file)["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _await_end(pid: int) -> None:
+    """Waits until the daemon has written everything and ended."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (ProcessLookupError, PermissionError):
+        return
+    try:
+        signal.pidfd_send_signal(handle, 0)
+        poller = select.poll()
+        poller.register(handle, select.POLLIN)
+        poller.poll()
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(handle)

@@ -1,0 +1,101 @@
+"""How a command reaches the daemon of a mounted archive, and how it runs where there is none.
+
+One line of JSON each way over `ARCHIVE/control.sock`: {"command", "arguments"} and {"result"} or {"error", "message"}.
+The error is the name of a class of core.errors, so the exit code is the same with and without a daemon.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from filmfs.archive import Archive, Mode
+from filmfs.archive.commands import run_and_flush
+from filmfs.archive.opening import find_archive, lock_holder
+from filmfs.core import errors
+from filmfs.core.errors import Busy, FilmFSError
+
+SOCKET = "control.sock"
+LINE_MAX = 1 << 20
+_CONNECT_S = 5.0
+_WAIT_FOR_LOCK_S = 10.0
+
+
+@contextmanager
+def short_path(root: str) -> Iterator[str]:
+    """A path of the archive's socket that is short enough for any archive: an address ends at 107 bytes."""
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{SOCKET}"
+    finally:
+        os.close(directory)
+
+
+def call(root: str, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Runs a command on the archive at `root`, in its daemon if it is mounted. Raises what the command raises."""
+    root = find_archive(root)
+    deadline = time.monotonic() + _WAIT_FOR_LOCK_S
+    while True:
+        answer = _ask_daemon(root, command, arguments)
+        if answer is not None:
+            return _result(answer)
+        try:
+            with Archive(root, Mode.WRITE) as archive:
+                return run_and_flush(archive, command, arguments)
+        except Busy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def refresh(root: str) -> None:
+    """Has the daemon, if there is one, write what it holds, so that a reader of the archive sees it."""
+    answer = _ask_daemon(find_archive(root), "flush", {})
+    if answer is not None:
+        _result(answer)
+
+
+def ask_status(root: str) -> dict[str, Any] | None:
+    """What the daemon says of itself; None when there is none."""
+    answer = _ask_daemon(find_archive(root), "status", {})
+    return None if answer is None else _result(answer)
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """A message as a line."""
+    return json.dumps(message).encode() + b"\n"
+
+
+def failure(error: FilmFSError) -> dict[str, Any]:
+    """The answer that says no."""
+    return {"error": type(error).__name__, "message": str(error)}
+
+
+def _ask_daemon(root: str, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    if lock_holder(root) is None:
+        return None
+    with short_path(root) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_S)
+        try:
+            connection.connect(path)
+        except OSError:
+            return None
+        connection.settimeout(None)
+        connection.sendall(encode({"command": command, "arguments": arguments}))
+        with connection.makefile("rb") as file:
+            line = file.readline()
+    if not line:
+        raise Busy(f"the process that has {root} mounted went away before it answered; try again")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        kind = getattr(errors, answer["error"], FilmFSError)
+        raise kind(answer["message"])
+    result: dict[str, Any] = answer["result"]
+    return result

@@ -1,0 +1,191 @@
+"""The process that keeps an archive mounted: doors, write-back, control socket, signals, a clean end.
+
+`run` is the whole life: open, mount, say READY once the mount answers, serve until the mount goes (fusermount3 -u) or a
+signal comes, flush, close. systemd is told by one datagram each (sd_notify).
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import trio
+
+from filmfs import __version__
+from filmfs.archive import Archive, Mode
+from filmfs.archive.commands import run as run_command
+from filmfs.control import LINE_MAX, SOCKET, encode, failure, short_path
+from filmfs.core.errors import FilmFSError
+from filmfs.mount.flushing import Flusher
+from filmfs.mount.options import check_mountpoint, check_options
+from filmfs.mount.session import Session
+from filmfs.vfs.filesystem import FileSystem
+
+log = logging.getLogger("filmfs.daemon")
+
+_DISK_THREADS = 16
+_SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
+
+
+def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[], None]) -> None:
+    """Mounts the archive and serves it until it is unmounted. Calls `on_ready` once the mount answers."""
+    chosen = check_options(options)
+    with Archive(root, Mode.WRITE, role="mount") as archive:
+        mountpoint = check_mountpoint(mountpoint, archive.root)
+        archive.note_role(role="mount", mountpoint=mountpoint)
+        for line in archive.dropped:
+            log.warning("dropped %s", line)
+        trio.run(partial(Daemon(archive, mountpoint, chosen).run, on_ready))
+
+
+class Daemon:
+    """One mounted archive."""
+
+    def __init__(self, archive: Archive, mountpoint: str, options: set[str]) -> None:
+        self._archive = archive
+        self._mountpoint = mountpoint
+        self._options = options
+        self._started = time.time()
+        self._disk = trio.CapacityLimiter(_DISK_THREADS)
+        self._fs = FileSystem(archive, readonly="ro" in options, status=self.status)
+        self._flusher = Flusher(self._fs, self._disk)
+        self._session = Session(self._fs, self._flusher, self._disk)
+
+    def status(self) -> dict[str, Any]:
+        """What `.filmfs/status.json` and `filmfs status` say."""
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "archive": self._archive.root,
+            "name": self._archive.settings.name,
+            "mountpoint": self._mountpoint,
+            "started": int(self._started),
+            "uptime_s": int(time.time() - self._started),
+            "readonly": self._fs.readonly,
+            "unsealed_files": len(self._fs.history.drafts),
+            "last_flush_error": self._flusher.last_error,
+        }
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """See `run`."""
+        self._session.mount(self._mountpoint, self._options)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._flusher.run)
+                nursery.start_soon(self._await_signal)
+                await nursery.start(self._serve_control)
+                nursery.start_soon(self._tell_ready, on_ready)
+                await self._session.serve()
+                nursery.cancel_scope.cancel()
+        finally:
+            notify("STOPPING=1")
+            with trio.CancelScope(shield=True):
+                self._session.unmount()
+                await self._flusher.flush()
+                await self._flusher.seal(within_s=_SEAL_AT_END_S)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._archive.root, SOCKET))
+
+    async def _tell_ready(self, on_ready: Callable[[], None]) -> None:
+        """From a thread: the loop that serves a mount must never touch it."""
+        await trio.to_thread.run_sync(os.stat, self._mountpoint)
+        notify(f"READY=1\nSTATUS=mounted at {self._mountpoint}")
+        on_ready()
+
+    async def _await_signal(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    continue
+                log.info("signal %d: unmounting", number)
+                self._session.stop()
+                return
+
+    async def _serve_control(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        listener = _bind(self._archive.root)
+        task_status.started()
+        await trio.serve_listeners(self._answer, [trio.SocketListener(listener)])
+
+    async def _answer(self, stream: trio.SocketStream) -> None:
+        """One request; a client that breaks off or sends nonsense is nobody else's trouble."""
+        async with stream:
+            try:
+                line = await _read_line(stream)
+                if not line:
+                    return
+                answer = await self._obey(line)
+                await stream.send_all(encode(answer))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+
+    async def _obey(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            command, arguments = request["command"], request["arguments"]
+            if command == "status":
+                return {"result": self.status()}
+            return {"result": await self._run_command(command, arguments)}
+        except FilmFSError as error:
+            return failure(error)
+        except (ValueError, KeyError, TypeError) as error:
+            return failure(FilmFSError(f"the request cannot be understood: {error}"))
+        except Exception as error:
+            log.exception("a command failed")
+            return failure(FilmFSError(f"{type(error).__name__}: {error}"))
+
+    async def _run_command(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        before = self._fs.branch_names()
+        # What a command does becomes durable together: nothing is flushed between its steps.
+        async with self._flusher.hold():
+            steps = run_command(self._archive, command, arguments)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    result: dict[str, Any] = end.value
+                    break
+                await trio.lowlevel.checkpoint()
+        names, nodes = self._fs.changed_by_command(before)
+        self._session.forget_names(names)
+        if nodes:
+            await trio.to_thread.run_sync(self._session.forget_nodes, nodes)
+        await self._flusher.flush()
+        return result
+
+
+def notify(message: str) -> None:
+    """One datagram to systemd, if it started us and waits for one (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+        notifier.sendto(message.encode(), address)
+
+
+def _bind(root: str) -> trio.socket.SocketType:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(root, SOCKET))
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with short_path(root) as path:
+        listener.bind(path)
+    os.chmod(os.path.join(root, SOCKET), 0o600)
+    listener.listen(16)
+    return trio.socket.from_stdlib_socket(listener)
+
+
+async def _read_line(stream: trio.SocketStream) -> bytes:
+    data = b""
+    while not data.endswith(b"\n") and len(data) < LINE_MAX:
+        part = await stream.receive_some()
+        if not part:
+            break
+        data += part
+    return data

@@ -1,0 +1,1 @@
+"""The FUSE door: speaks pyfuse3, decides nothing about film."""

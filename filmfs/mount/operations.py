@@ -1,0 +1,283 @@
+"""pyfuse3's handlers: each is one call of the FileSystem and a translation.
+
+All run in one thread. What waits for a disk (a read that the page cache cannot answer, a large write, a flush) goes to
+a thread; nothing shared is read before such a wait and changed after it, but for `placed`, which only adds what was
+written.
+"""
+
+import errno
+import os
+import pwd
+from collections.abc import Sequence
+from stat import S_IFMT
+
+import pyfuse3
+import trio
+from pyfuse3 import (
+    EntryAttributes,
+    FileHandleT,
+    FileInfo,
+    FileNameT,
+    FlagT,
+    InodeT,
+    ModeT,
+    ReaddirToken,
+    RequestContext,
+    SetattrFields,
+    StatvfsData,
+    XAttrNameT,
+)
+
+from filmfs.core.errors import NotFound
+from filmfs.mount.flushing import Flusher
+from filmfs.mount.translate import answers_fuse, entry, no_entry
+from filmfs.versioning.rows import Kind
+from filmfs.vfs.filesystem import Changes, FileSystem
+from filmfs.vfs.nodes import NodeId
+from filmfs.vfs.openfiles import write_placed
+
+_INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
+
+_KINDS = {
+    0o100000: Kind.FILE,
+    0o010000: Kind.FIFO,
+    0o140000: Kind.SOCKET,
+    0o020000: Kind.CHARACTER_DEVICE,
+    0o060000: Kind.BLOCK_DEVICE,
+    0: Kind.FILE,
+}
+
+
+class Operations(pyfuse3.Operations):
+    """The handlers of one mount."""
+
+    supports_dot_lookup = True
+    enable_writeback_cache = False
+    enable_acl = False
+
+    def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter) -> None:
+        super().__init__()
+        self._fs = filesystem
+        self._flusher = flusher
+        self._disk = disk
+
+    # Names
+
+    @answers_fuse
+    async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
+        try:
+            attributes, exact = self._fs.lookup(NodeId(parent_inode), name)
+        except NotFound:
+            # Names at the mount's root, and in history, come and go behind the kernel's back.
+            if parent_inode >> 44:
+                return no_entry()
+            raise
+        return entry(attributes, exact=exact)
+
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        return None
+
+    @answers_fuse
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+        return entry(self._fs.attributes(NodeId(inode)))
+
+    @answers_fuse
+    async def setattr(
+        self,
+        inode: InodeT,
+        attr: EntryAttributes,
+        fields: SetattrFields,
+        fh: FileHandleT | None,
+        ctx: RequestContext,
+    ) -> EntryAttributes:
+        changes = Changes(
+            mode=attr.st_mode & 0o7777 if fields.update_mode else None,
+            uid=attr.st_uid if fields.update_uid else None,
+            gid=attr.st_gid if fields.update_gid else None,
+            size=attr.st_size if fields.update_size else None,
+            atime=attr.st_atime_ns if fields.update_atime else None,
+            mtime=attr.st_mtime_ns if fields.update_mtime else None,
+        )
+        return entry(self._fs.change(NodeId(inode), changes))
+
+    @answers_fuse
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
+        return FileNameT(self._fs.read_link(NodeId(inode)))
+
+    @answers_fuse
+    async def mknod(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        kind = _KINDS.get(S_IFMT(mode))
+        if kind is None:
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        return entry(self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev))
+
+    @answers_fuse
+    async def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
+        author = _user_name(ctx.uid)
+        made = self._fs.make(NodeId(parent_inode), name, Kind.DIRECTORY, mode, ctx.uid, ctx.gid, author=author)
+        return entry(made)
+
+    @answers_fuse
+    async def symlink(
+        self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        parent = NodeId(parent_inode)
+        return entry(self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target))
+
+    @answers_fuse
+    async def link(
+        self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        return entry(self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name))
+
+    @answers_fuse
+    async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        self._fs.unlink(NodeId(parent_inode), name)
+
+    @answers_fuse
+    async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        self._fs.rmdir(NodeId(parent_inode), name)
+
+    @answers_fuse
+    async def rename(
+        self,
+        parent_inode_old: InodeT,
+        name_old: FileNameT,
+        parent_inode_new: InodeT,
+        name_new: FileNameT,
+        flags: FlagT,
+        ctx: RequestContext,
+    ) -> None:
+        if flags & ~(pyfuse3.RENAME_NOREPLACE | pyfuse3.RENAME_EXCHANGE):
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        self._fs.rename(
+            NodeId(parent_inode_old),
+            name_old,
+            NodeId(parent_inode_new),
+            name_new,
+            replace=not flags & pyfuse3.RENAME_NOREPLACE,
+            exchange=bool(flags & pyfuse3.RENAME_EXCHANGE),
+        )
+        if parent_inode_old >> 44 != parent_inode_new >> 44:
+            # The kernel moved its old node to the new name; in the other branch the file has another number.
+            pyfuse3.invalidate_entry_async(parent_inode_new, name_new, ignore_enoent=True)
+
+    # Files
+
+    @answers_fuse
+    async def create(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
+        handle = self._fs.open(made.node, writing=flags & os.O_ACCMODE != os.O_RDONLY)
+        return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made)
+
+    @answers_fuse
+    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
+        writing = flags & os.O_ACCMODE != os.O_RDONLY
+        handle = self._fs.open(NodeId(inode), writing=writing, truncate=bool(flags & os.O_TRUNC))
+        report = self._fs.file(handle).file is None
+        # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
+        keep = not report and self._fs.attributes(NodeId(inode)).stable
+        return FileInfo(fh=FileHandleT(handle), keep_cache=keep, direct_io=report)
+
+    @answers_fuse
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        handle = self._fs.file(fh)
+        if handle.file is None:
+            return handle.report[off : off + size]
+        data = handle.file.read_now(off, size)
+        if data is None:
+            extents = handle.file.reading()
+            read = self._fs.archive.contents.read
+            data = await trio.to_thread.run_sync(read, extents, off, size, limiter=self._disk)
+        return data  # type: ignore[return-value] # any buffer will do
+
+    @answers_fuse
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        file = self._fs.file(fh).file
+        if file is None:
+            raise pyfuse3.FUSEError(errno.EROFS)
+        if len(buf) < _INLINE_WRITE:
+            file.write(off, buf)
+        else:
+            where = file.place(off, buf)
+            if where is not None:
+                # Meanwhile: the kernel holds other writes of this inode back; the handle keeps the file open.
+                await trio.to_thread.run_sync(write_placed, where, buf, limiter=self._disk)
+                file.placed(where)
+        self._fs.changes += 1
+        return len(buf)
+
+    @answers_fuse
+    async def flush(self, fh: FileHandleT) -> None:
+        return None
+
+    @answers_fuse
+    async def release(self, fh: FileHandleT) -> None:
+        self._fs.close(fh)
+
+    @answers_fuse
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        await self._flusher.flush()
+
+    @answers_fuse
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        return FileHandleT(self._fs.open_directory(NodeId(inode)))
+
+    @answers_fuse
+    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+        reader = self._fs.read_directory(fh, start_id)
+        while (found := reader.next()) is not None:
+            name, attributes, position = found
+            if not pyfuse3.readdir_reply(token, FileNameT(name), entry(attributes), position):
+                return
+
+    @answers_fuse
+    async def releasedir(self, fh: FileHandleT) -> None:
+        self._fs.close_directory(fh)
+
+    @answers_fuse
+    async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
+        await self._flusher.flush()
+
+    @answers_fuse
+    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+        disk = self._fs.statvfs()
+        data = StatvfsData()
+        data.f_bsize, data.f_frsize = disk.f_bsize, disk.f_frsize
+        data.f_blocks, data.f_bfree, data.f_bavail = disk.f_blocks, disk.f_bfree, disk.f_bavail
+        data.f_files, data.f_ffree, data.f_favail = disk.f_files, disk.f_ffree, disk.f_favail
+        data.f_namemax = 255
+        return data
+
+    # Extended attributes
+
+    @answers_fuse
+    async def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
+        self._fs.set_xattr(NodeId(inode), name, value)
+
+    @answers_fuse
+    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+        return self._fs.get_xattr(NodeId(inode), name)
+
+    @answers_fuse
+    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
+        return [XAttrNameT(name) for name in self._fs.list_xattrs(NodeId(inode))]
+
+    @answers_fuse
+    async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
+        self._fs.remove_xattr(NodeId(inode), name)
+
+    @answers_fuse
+    async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
+        return True
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

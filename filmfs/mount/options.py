@@ -1,0 +1,39 @@
+"""What may be asked of a mount: options and mountpoint. No pyfuse3 here: a command can say no at once."""
+
+import errno
+import os
+from collections.abc import Iterable
+
+from filmfs.core.errors import Busy, NotADirectory, NotFound, Refused, Usage
+
+_PASSED_ON = {"allow_other", "allow_root", "ro", "dev", "suid", "nodev", "nosuid", "exec", "noexec", "noatime", "debug"}
+
+
+def check_options(options: Iterable[str]) -> set[str]:
+    """Mount options as a set. Raises Usage for one that filmfs does not know."""
+    chosen = {option.strip() for group in options for option in group.split(",")} - {"", "rw", "default_permissions"}
+    for option in sorted(chosen):
+        if option not in _PASSED_ON:
+            raise Usage(f"unknown mount option {option!r}; known are {', '.join(sorted(_PASSED_ON))}")
+    return chosen
+
+
+def check_mountpoint(mountpoint: str, root: str) -> str:
+    """The absolute path of a directory that can be mounted on. Raises NotFound, NotADirectory, Busy, Usage."""
+    path = os.path.abspath(mountpoint)
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise NotFound(f"the mountpoint {mountpoint} does not exist; make it with: mkdir -p {mountpoint}") from None
+    except OSError as error:
+        if error.errno in (errno.ENOTCONN, errno.EIO):
+            raise Busy(f"{mountpoint} holds a dead mount; clear it with: fusermount3 -uz {mountpoint}") from None
+        raise Refused(f"the mountpoint {mountpoint} cannot be used: {error.strerror}") from None
+    if not os.path.isdir(path):
+        raise NotADirectory(f"the mountpoint {mountpoint} is not a directory")
+    if os.path.ismount(path):
+        raise Busy(f"something is mounted at {mountpoint} already; unmount it first, or choose another directory")
+    real = os.path.realpath(path)
+    if real == root or real.startswith(root + os.sep) or root.startswith(real + os.sep):
+        raise Usage(f"the mountpoint {mountpoint} and the archive {root} lie in each other; choose another directory")
+    return path

@@ -1,0 +1,91 @@
+"""Between pyfuse3's terms and filmfs's: errors to errno, attributes to stat."""
+
+import errno
+import functools
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+import pyfuse3
+
+from filmfs.core.errors import FilmFSError, from_os_error
+from filmfs.vfs.nodes import Attributes
+
+log = logging.getLogger("filmfs.mount")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+# What every client meets all the time is no news.
+_USUAL = {
+    errno.ENOENT,
+    errno.ENODATA,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.EXDEV,
+    errno.EOPNOTSUPP,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EILSEQ,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+}
+
+_STABLE_S = 300.0
+"""How long the kernel may keep what changes only through this mount; other doors' changes are announced to it."""
+
+
+def answers_fuse(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P, Coroutine[Any, Any, _R]]:
+    """A handler whose errors become errno. pyfuse3 answers only FUSEError; anything else would end the mount."""
+
+    @functools.wraps(handler)
+    async def answering(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return await handler(*args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except FilmFSError as error:
+            if error.errno not in _USUAL:
+                log.error("%s: %s", handler.__name__, error)
+            raise pyfuse3.FUSEError(error.errno) from None
+        except OSError as error:
+            known = from_os_error(error, handler.__name__)
+            log.error("%s", known)
+            raise pyfuse3.FUSEError(known.errno) from None
+        except Exception:
+            log.exception("%s failed; answered with EIO", handler.__name__)
+            raise pyfuse3.FUSEError(errno.EIO) from None
+
+    return answering
+
+
+def entry(attributes: Attributes, *, exact: bool = True) -> pyfuse3.EntryAttributes:
+    """The kernel's form of attributes. A name found under another spelling is not kept: its twin may go unseen."""
+    found = pyfuse3.EntryAttributes()
+    found.st_ino = pyfuse3.InodeT(attributes.node)
+    found.generation = 0
+    found.attr_timeout = _STABLE_S if attributes.stable else 0.0
+    found.entry_timeout = _STABLE_S if attributes.stable and exact else 0.0
+    found.st_mode = pyfuse3.ModeT(attributes.mode)
+    found.st_nlink = attributes.nlink
+    found.st_uid = attributes.uid
+    found.st_gid = attributes.gid
+    found.st_rdev = attributes.rdev
+    found.st_size = attributes.size
+    found.st_blksize = 1 << 20
+    found.st_blocks = attributes.blocks
+    found.st_atime_ns = attributes.atime
+    found.st_mtime_ns = attributes.mtime
+    found.st_ctime_ns = attributes.ctime
+    return found
+
+
+def no_entry() -> pyfuse3.EntryAttributes:
+    """Tells the kernel to remember that there is no such name."""
+    found = pyfuse3.EntryAttributes()
+    found.st_ino = pyfuse3.InodeT(0)
+    found.entry_timeout = _STABLE_S
+    return found

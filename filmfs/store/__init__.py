@@ -1,0 +1,1 @@
+"""What is kept: records in LMDB, bytes in plain files."""

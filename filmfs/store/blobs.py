@@ -1,0 +1,243 @@
+"""Blobs: immutable plain files, and the staging files that become blobs.
+
+A staged blob is `staging/NUMBER` and may grow; a sealed one is `blobs/ab/cdef…`, named by the ContentId of its bytes.
+The record says which (table `blob`, see docs/formats.md): sealing commits the record first and renames after, so a
+reader that finds no file under the sealed name looks in staging, and opening the archive finishes renames that a crash
+cut off. Bytes are durable under the staging name before any record speaks of them.
+"""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from filmfs.core.errors import Corrupt, from_os_error
+from filmfs.core.ids import BlobId, ContentId
+from filmfs.store.database import Database, Transaction
+from filmfs.store.disk import sync_filesystem
+
+TABLE = b"blob"
+_OPEN_FILES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRecord:
+    """What is known of a blob: `content` is None while it is staged, then names its bytes for ever."""
+
+    size: int
+    content: ContentId | None
+
+    def as_value(self) -> list[object]:
+        """The stored form: [size, content]."""
+        return [self.size, self.content]
+
+
+def blob_key(blob: BlobId) -> bytes:
+    """The key of a blob's record: its number, 8 bytes, big-endian."""
+    return blob.to_bytes(8, "big")
+
+
+def read_record(transaction: Transaction, blob: BlobId) -> BlobRecord | None:
+    """The record of `blob`, if there is one."""
+    value = transaction.get(TABLE, blob_key(blob))
+    return None if value is None else BlobRecord(value[0], value[1] and ContentId(value[1]))
+
+
+class Blobs:
+    """The blob files of one archive: opens, reads and places them. Safe to use from many threads."""
+
+    def __init__(self, root: str, database: Database, *, readonly: bool = False) -> None:
+        self._blobs = os.path.join(root, "blobs")
+        self._staging = os.path.join(root, "staging")
+        self._database = database
+        self._readonly = readonly
+        self._open: OrderedDict[BlobId, _SharedFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def staging_directory(self) -> str:
+        """Where staging files are."""
+        return self._staging
+
+    def staging_path(self, blob: BlobId) -> str:
+        """Where the bytes of a staged blob are."""
+        return os.path.join(self._staging, str(blob))
+
+    def sealed_path(self, content: ContentId) -> str:
+        """Where the bytes of a sealed blob are."""
+        name = content.hex()
+        return os.path.join(self._blobs, name[:2], name[2:])
+
+    def path_of(self, blob: BlobId) -> str:
+        """The file of `blob` as its record has it."""
+        with self._database.read() as transaction:
+            record = read_record(transaction, blob)
+        if record is None or record.content is None:
+            return self.staging_path(blob)
+        sealed = self.sealed_path(record.content)
+        return sealed if os.path.exists(sealed) else self.staging_path(blob)
+
+    def create(self, blob: BlobId) -> int:
+        """Makes the staging file of the new `blob`; the descriptor is the caller's to close."""
+        try:
+            return os.open(self.staging_path(blob), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise from_os_error(error, "making a file for new bytes") from error
+
+    def open_staged(self, blob: BlobId) -> int:
+        """Opens a staging file for writing on; the descriptor is the caller's to close."""
+        try:
+            return os.open(self.staging_path(blob), os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise from_os_error(error, "opening a file of new bytes") from error
+
+    def place(self, blob: BlobId, content: ContentId) -> None:
+        """Moves the file of `blob`, whose record says that it is sealed, to its final name."""
+        staged, final = self.staging_path(blob), self.sealed_path(content)
+        try:
+            if os.path.exists(final):
+                self.discard(blob)
+                return
+            try:
+                os.chmod(staged, 0o400)
+                os.rename(staged, final)
+            except FileNotFoundError:
+                if not os.path.exists(staged):
+                    return
+                os.makedirs(os.path.dirname(final), exist_ok=True)
+                os.rename(staged, final)
+        except OSError as error:
+            raise from_os_error(error, "placing a blob") from error
+
+    def discard(self, blob: BlobId) -> None:
+        """Removes the staging file of `blob`; an open reader keeps its bytes."""
+        try:
+            os.unlink(self.staging_path(blob))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise from_os_error(error, "removing a staging file") from error
+
+    def staged_files(self) -> Iterator[tuple[str, BlobId | None]]:
+        """What lies in staging/: each name, and its number if it is a blob's."""
+        for name in sorted(os.listdir(self._staging)):
+            yield name, BlobId(int(name)) if name.isdecimal() else None
+
+    def sealed_files(self) -> Iterator[str]:
+        """Paths of all files under blobs/."""
+        for directory, _, names in os.walk(self._blobs):
+            for name in names:
+                yield os.path.join(directory, name)
+
+    def read(self, blob: BlobId, offset: int, length: int) -> bytes:
+        """`length` bytes of `blob` from `offset`. Raises Corrupt when the file is shorter, DiskFailure."""
+        with self._file(blob) as descriptor:
+            return _read_exactly(descriptor, blob, offset, length)
+
+    def read_cached(self, blob: BlobId, offset: int, length: int) -> bytearray | None:
+        """The same if the page cache holds all of it; None when a disk would have to be waited for."""
+        with self._file(blob) as descriptor:
+            buffer = bytearray(length)
+            try:
+                done = os.preadv(descriptor, [buffer], offset, os.RWF_NOWAIT)
+            except OSError:  # EAGAIN: not cached; EOPNOTSUPP: the file system cannot tell
+                return None
+            return buffer if done == length else None
+
+    def size_on_disk(self, blob: BlobId) -> int:
+        """The length of the blob's file."""
+        with self._file(blob) as descriptor:
+            return os.fstat(descriptor).st_size
+
+    def release(self, blob: BlobId) -> None:
+        """Closes the cached descriptor of `blob` once nobody reads from it."""
+        with self._lock:
+            file = self._open.pop(blob, None)
+            if file is not None:
+                file.retire()
+
+    def close(self) -> None:
+        """Closes every cached descriptor."""
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].retire()
+
+    def sync(self) -> None:
+        """Makes all bytes and names under this archive's file system durable (syncfs)."""
+        sync_filesystem(self._staging)
+
+    def _file(self, blob: BlobId) -> "_SharedFile":
+        with self._lock:
+            file = self._open.get(blob)
+            if file is not None:
+                self._open.move_to_end(blob)
+                file.users += 1
+                return file
+        descriptor = self._open_for_reading(blob)
+        with self._lock:
+            existing = self._open.get(blob)
+            if existing is not None:
+                os.close(descriptor)
+                existing.users += 1
+                return existing
+            file = self._open[blob] = _SharedFile(descriptor, self._lock)
+            file.users += 1
+            while len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)[1].retire()
+            return file
+
+    def _open_for_reading(self, blob: BlobId) -> int:
+        with self._database.read() as transaction:
+            record = read_record(transaction, blob)
+        candidates = [self.staging_path(blob)]
+        if record is not None and record.content is not None:
+            # Twice: the file may be renamed between the first look and the second.
+            sealed = self.sealed_path(record.content)
+            candidates = [sealed, candidates[0], sealed]
+        for path in candidates:
+            try:
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise from_os_error(error, "opening a blob") from error
+        raise Corrupt(f"the file of blob {blob} is missing ({candidates[0]})")
+
+
+class _SharedFile:
+    """A descriptor that closes when it is retired and its last user has left."""
+
+    def __init__(self, descriptor: int, lock: threading.Lock) -> None:
+        self._descriptor = descriptor
+        self._lock = lock
+        self._retired = False
+        self.users = 0
+
+    def __enter__(self) -> int:
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.users -= 1
+            if self._retired and not self.users:
+                os.close(self._descriptor)
+
+    def retire(self) -> None:
+        """Called under the lock."""
+        self._retired = True
+        if not self.users:
+            os.close(self._descriptor)
+
+
+def _read_exactly(descriptor: int, blob: BlobId, offset: int, length: int) -> bytes:
+    try:
+        data = os.pread(descriptor, length, offset)
+        while len(data) < length:
+            more = os.pread(descriptor, length - len(data), offset + len(data))
+            if not more:
+                raise Corrupt(f"the file of blob {blob} ends at {offset + len(data)}, before its record says")
+            data += more
+    except OSError as error:
+        raise from_os_error(error, f"reading blob {blob}") from error
+    return data

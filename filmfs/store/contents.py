@@ -1,0 +1,211 @@
+"""Contents: what a ContentId's bytes are made of here, and reading them.
+
+    content    ContentId → [size, extents, leaves]
+    leaves     BLAKE3 of a page → its bytes: up to LEAVES_A_PAGE leaf hashes, joined
+    draft      DraftId (8 bytes) → [size, extents, owners]: a file state that is not hashed yet
+
+An extent is [offset, length, source, source_offset], its source a BlobId (int) or the bytes themselves. `leaves` is the
+joined leaf hashes when they are few, else a list of page hashes: changing 4 KiB of 10 GiB then writes one page.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from filmfs.core.errors import Corrupt
+from filmfs.core.extents import Extent, ExtentMap, Hole, Literal
+from filmfs.core.ids import (
+    EMPTY_CONTENT,
+    LEAF_BYTES,
+    BlobId,
+    ContentId,
+    DraftId,
+    FileId,
+    content_id,
+    identify,
+    leaf_count,
+)
+from filmfs.store.blobs import Blobs
+from filmfs.store.database import Database, Transaction
+
+CONTENT = b"content"
+LEAVES = b"leaves"
+DRAFT = b"draft"
+
+LITERAL_MAX = 4096
+_LEAVES_INLINE = 32
+_LEAVES_A_PAGE = 256
+
+ContentRef = ContentId | DraftId | None
+"""What a file row says of its bytes: nothing yet (empty), a content, or a draft that is still to be hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A content as it is kept here."""
+
+    map: ExtentMap
+    leaves: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file state whose bytes are durable but not hashed; `owners` are the files whose rows refer to it."""
+
+    map: ExtentMap
+    owners: tuple[FileId, ...]
+
+    def as_value(self) -> list[object]:
+        """The stored form: [size, extents, owners]."""
+        return [self.map.size, pack_extents(self.map), list(self.owners)]
+
+
+def draft_key(draft: DraftId) -> bytes:
+    """The key of a draft: its number, 8 bytes, big-endian."""
+    return draft.to_bytes(8, "big")
+
+
+def pack_extents(extents: ExtentMap) -> list[list[object]]:
+    """The stored form of a map's extents."""
+    return [
+        [e.offset, e.length, e.source.data if isinstance(e.source, Literal) else e.source, e.source_offset]
+        for e in extents.extents
+    ]
+
+
+def unpack_extents(size: int, rows: list[list[object]]) -> ExtentMap:
+    """The map that pack_extents() stored."""
+    extents = []
+    for offset, length, source, source_offset in rows:
+        kept = Literal(source) if isinstance(source, bytes) else BlobId(source)  # type: ignore[arg-type]
+        extents.append(Extent(offset, length, kept, source_offset))  # type: ignore[arg-type]
+    return ExtentMap(size, tuple(extents))
+
+
+def get_draft(transaction: Transaction, draft: DraftId) -> Draft:
+    """The draft. Raises Corrupt when there is none."""
+    value = transaction.get(DRAFT, draft_key(draft))
+    if value is None:
+        raise Corrupt(f"the record of draft {draft} is missing")
+    return Draft(unpack_extents(value[0], value[1]), tuple(value[2]))
+
+
+def find_map(transaction: Transaction, content: ContentId) -> ExtentMap | None:
+    """What `content` is made of here, if it is here."""
+    if content == EMPTY_CONTENT:
+        return ExtentMap()
+    value = transaction.get(CONTENT, content)
+    return None if value is None else unpack_extents(value[0], value[1])
+
+
+def get_map(transaction: Transaction, ref: ContentRef) -> ExtentMap:
+    """What the bytes of a file row are made of. Raises Corrupt when the reference leads nowhere."""
+    if ref is None:
+        return ExtentMap()
+    if isinstance(ref, int):
+        return get_draft(transaction, ref).map
+    found = find_map(transaction, ref)
+    if found is None:
+        raise Corrupt(f"the content {ref.hex()} is missing")
+    return found
+
+
+def get_leaves(transaction: Transaction, content: ContentId) -> bytes:
+    """The joined leaf hashes of `content`. Raises Corrupt when it or a page of it is missing."""
+    if content == EMPTY_CONTENT:
+        return b""
+    value = transaction.get(CONTENT, content)
+    if value is None:
+        raise Corrupt(f"the content {content.hex()} is missing")
+    return unpack_leaves(transaction, value[2])
+
+
+def unpack_leaves(transaction: Transaction, stored: bytes | list[bytes]) -> bytes:
+    """The joined leaf hashes from their stored form. Raises Corrupt when a page is missing."""
+    if isinstance(stored, bytes):
+        return stored
+    pages = []
+    for page in stored:
+        data = transaction.get(LEAVES, page)
+        if data is None:
+            raise Corrupt(f"the page of leaf hashes {page.hex()} is missing")
+        pages.append(data)
+    return b"".join(pages)
+
+
+def put_content(transaction: Transaction, content: ContentId, extents: ExtentMap, leaves: bytes) -> bool:
+    """Stores what `content` is made of, unless it is here already; says whether it was new."""
+    if content == EMPTY_CONTENT or transaction.has(CONTENT, content):
+        return False
+    stored: bytes | list[bytes] = leaves
+    if len(leaves) > _LEAVES_INLINE * LEAF_BYTES:
+        step = _LEAVES_A_PAGE * LEAF_BYTES
+        pages = [leaves[at : at + step] for at in range(0, len(leaves), step)]
+        stored = [blake3(page).digest() for page in pages]
+        for key, page in zip(stored, pages, strict=True):
+            if not transaction.has(LEAVES, key):
+                transaction.put(LEAVES, key, page)
+    transaction.put(CONTENT, content, [extents.size, pack_extents(extents), stored])
+    return True
+
+
+def put_literal(transaction: Transaction, data: bytes) -> ContentId:
+    """Stores up to LITERAL_MAX bytes as a content of their own, and gives its id."""
+    content, leaves = identify([data])
+    put_content(transaction, content, ExtentMap.of_bytes(data), leaves)
+    return content
+
+
+def is_sound(content: ContentId, size: int, leaves: bytes) -> bool:
+    """Whether `leaves` are as many as `size` needs and hash to `content`."""
+    return len(leaves) == leaf_count(size) * LEAF_BYTES and content_id(size, leaves) == content
+
+
+class Contents:
+    """Reads file content through its ExtentMap. Safe to use from many threads."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self.blobs = blobs
+
+    def map_of(self, ref: ContentRef) -> ExtentMap:
+        """What the bytes of a file row are made of, as last flushed."""
+        with self._database.read() as transaction:
+            return get_map(transaction, ref)
+
+    def read(self, extents: ExtentMap, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; short only at the end of the file."""
+        end = min(offset + length, extents.size)
+        if offset >= end:
+            return b""
+        parts = [self._fetch(piece) for piece in extents.pieces(offset, end)]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_cached(self, extents: ExtentMap, offset: int, length: int) -> bytes | bytearray | None:
+        """The same if no disk has to be waited for, else None."""
+        end = min(offset + length, extents.size)
+        if offset >= end:
+            return b""
+        parts: list[bytes | bytearray] = []
+        for piece in extents.pieces(offset, end):
+            if isinstance(piece, Hole) or isinstance(piece.source, Literal):
+                part: bytes | bytearray | None = self._fetch(piece)
+            else:
+                part = self.blobs.read_cached(piece.source, piece.source_offset, piece.length)
+            if part is None:
+                return None
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def stream(self, extents: ExtentMap, step: int = 1 << 20) -> Iterator[bytes]:
+        """All bytes in order, `step` at a time."""
+        for offset in range(0, extents.size, step):
+            yield self.read(extents, offset, step)
+
+    def _fetch(self, piece: Extent | Hole) -> bytes:
+        if isinstance(piece, Hole):
+            return bytes(piece.length)
+        if isinstance(piece.source, Literal):
+            return piece.source.data[piece.source_offset : piece.source_offset + piece.length]
+        return self.blobs.read(piece.source, piece.source_offset, piece.length)

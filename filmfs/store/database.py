@@ -1,0 +1,230 @@
+"""LMDB: ordered tables of records, and nothing about what they mean.
+
+One environment a process. Readers never wait; one writer at a time over all processes (LMDB's own robust lock), every
+commit durable when `write()` returns (no MDB_NOSYNC). Open it after any fork. The map is address space, not disk: it is
+opened far larger than any archive's records.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lmdb
+
+from filmfs.core.errors import Corrupt, DiskFailure, FilmFSError, NoSpace, NotAnArchive
+from filmfs.store import records
+
+TABLES = (
+    b"meta",  # name → value: format version, counters
+    b"inode",  # see versioning.rows
+    b"dirent",
+    b"layer",
+    b"changes",
+    b"branch",
+    b"content",  # see store.contents
+    b"leaves",
+    b"draft",
+    b"blob",
+    b"xattrs",
+    b"journal",  # see store.ingest
+)
+_MAP_SIZES = (1 << 40, 1 << 36, 1 << 32)  # the first that the process may map
+
+Key = bytes
+
+
+class Transaction:
+    """A consistent view of all tables, writable when it came from `Database.write()`.
+
+    Not to be used by two threads at once.
+    """
+
+    def __init__(self, tables: dict[bytes, Any], raw: Any) -> None:
+        self._tables = tables
+        self.raw = raw
+
+    def get(self, table: bytes, key: Key) -> Any | None:
+        """The value under `key`, or None. Raises Corrupt."""
+        raw = self.raw.get(key, db=self._tables[table])
+        return None if raw is None else records.unpack(table, key, raw)
+
+    def has(self, table: bytes, key: Key) -> bool:
+        """Whether there is a record under `key`."""
+        return self.raw.get(key, db=self._tables[table]) is not None
+
+    def put(self, table: bytes, key: Key, value: Any) -> None:
+        """Writes `value` under `key`, over what was there."""
+        self.raw.put(key, records.pack(table, key, value), db=self._tables[table])
+
+    def delete(self, table: bytes, key: Key) -> bool:
+        """Removes the record under `key`; says whether there was one."""
+        return bool(self.raw.delete(key, db=self._tables[table]))
+
+    def scan(self, table: bytes, prefix: bytes = b"", start: bytes | None = None) -> Iterator[tuple[Key, bytes]]:
+        """Keys that begin with `prefix`, from `start` on, in order, each with its raw record (see `value`)."""
+        with self.raw.cursor(db=self._tables[table]) as cursor:
+            if not cursor.set_range(start if start is not None else prefix):
+                return
+            for key, raw in cursor:
+                if not key.startswith(prefix):
+                    return
+                yield key, raw
+
+    def first(self, table: bytes, start: bytes) -> tuple[Key, bytes] | None:
+        """The first key at or after `start`, with its raw record."""
+        with self.raw.cursor(db=self._tables[table]) as cursor:
+            return (cursor.key(), cursor.value()) if cursor.set_range(start) else None
+
+    def last(self, table: bytes) -> Key | None:
+        """The largest key of the table."""
+        with self.raw.cursor(db=self._tables[table]) as cursor:
+            return cursor.key() if cursor.last() else None
+
+    def count(self, table: bytes) -> int:
+        """How many records the table holds."""
+        return int(self.raw.stat(self._tables[table])["entries"])
+
+    @staticmethod
+    def value(table: bytes, key: Key, raw: bytes) -> Any:
+        """The value of a raw record that a scan gave. Raises Corrupt."""
+        return records.unpack(table, key, raw)
+
+
+class Snapshot:
+    """One durable state, held still: reads like a Database, in whichever thread made it."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def current(self) -> Transaction:
+        """The view that is held."""
+        return self._transaction
+
+    def has(self, table: bytes, key: Key) -> bool:
+        """Whether there is a record under `key`."""
+        return self._transaction.has(table, key)
+
+
+class Database:
+    """The open environment of one archive."""
+
+    def __init__(self, path: str, *, create: bool = False, readonly: bool = False) -> None:
+        """Opens `path` (a directory). Raises NotAnArchive, Corrupt or DiskFailure."""
+        if not create and not os.path.exists(os.path.join(path, "data.mdb")):
+            raise NotAnArchive(f"{path} holds no database")
+        self.readonly = readonly
+        self._path = path
+        with _lmdb_errors():
+            self._env = self._open(path, create)
+            self._tables = {name: self._env.open_db(name, create=create) for name in TABLES}
+        self.generation = 0
+        self._shared: Transaction | None = None
+        self._shared_generation = -1
+
+    def _open(self, path: str, create: bool) -> Any:
+        for size in _MAP_SIZES:
+            try:
+                return lmdb.open(
+                    path,
+                    map_size=size,
+                    max_dbs=len(TABLES),
+                    max_readers=512,
+                    readonly=self.readonly,
+                    create=create,
+                    readahead=False,
+                    # A read-only file system has no room for the reader table; nobody writes there either.
+                    lock=not (self.readonly and not os.access(path, os.W_OK)),
+                )
+            except (lmdb.MemoryError, MemoryError):
+                if size == _MAP_SIZES[-1]:
+                    raise
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A view of the last durable state."""
+        with _lmdb_errors(), self._env.begin() as raw:
+            yield Transaction(self._tables, raw)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The last durable state, held still."""
+        with self.read() as transaction:
+            yield Snapshot(transaction)
+
+    def current(self) -> Transaction:
+        """A view of the last state that this process wrote, kept open between calls.
+
+        Only for the one thread that owns the tree (the event loop, or the command line's main thread): the view is
+        renewed in place after every write.
+        """
+        if self._shared is None or self._shared_generation != self.generation:
+            generation = self.generation
+            with _lmdb_errors():
+                if self._shared is not None:
+                    self._shared.raw.abort()
+                self._shared = Transaction(self._tables, self._env.begin())
+            self._shared_generation = generation
+        return self._shared
+
+    def refresh(self) -> None:
+        """Lets `current()` see what other processes wrote."""
+        self.generation += 1
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One transaction: durable when the block ends, nothing written when it raises."""
+        with _lmdb_errors():
+            with self._env.begin(write=True) as raw:
+                yield Transaction(self._tables, raw)
+            self.generation += 1
+
+    def copy_to(self, path: str) -> None:
+        """Writes a compact copy of the environment to the empty directory `path`."""
+        with _lmdb_errors():
+            self._env.copy(path, compact=True)
+
+    def size(self) -> int:
+        """Bytes of the database file."""
+        return os.path.getsize(os.path.join(self._path, "data.mdb"))
+
+    def close(self) -> None:
+        """Closes the environment; views that are still open become invalid."""
+        if self._shared is not None:
+            self._shared.raw.abort()
+            self._shared = None
+        self._env.close()
+
+
+@contextmanager
+def _lmdb_errors() -> Iterator[None]:
+    """LMDB's exceptions as members of the error table."""
+    try:
+        yield
+    except lmdb.MapFullError as error:
+        raise NoSpace("the database has reached the address space that it was opened with") from error
+    except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError) as error:
+        raise Corrupt(f"the database is damaged: {error}") from error
+    except lmdb.Error as error:
+        raise _from_lmdb(error) from error
+
+
+def _from_lmdb(error: Exception) -> FilmFSError:
+    text = str(error)
+    if "No space left" in text:
+        return NoSpace(f"the disk under the archive is full ({text})")
+    return DiskFailure(f"the database cannot be used: {text}")
+
+
+def counter_key(name: str) -> bytes:
+    """The key in `meta` of a counter that only goes up."""
+    return b"next:" + name.encode()
+
+
+def reserve(transaction: Transaction, name: str, count: int, first: int = 1) -> int:
+    """Takes `count` numbers from the counter `name` for ever, and gives the first of them."""
+    key = counter_key(name)
+    start: int = transaction.get(b"meta", key) or first
+    transaction.put(b"meta", key, start + count)
+    return start

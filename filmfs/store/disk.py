@@ -1,0 +1,48 @@
+"""The Linux file calls that `os` does not have, and durability by name."""
+
+import ctypes
+import fcntl
+import os
+
+from filmfs.core.errors import DiskFailure, from_os_error
+
+_FICLONE = 0x40049409
+_SYNC_FILE_RANGE_WRITE = 2
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+
+
+def sync_path(path: str) -> None:
+    """fsync of a file or a directory by its name."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise from_os_error(error, "making bytes durable") from error
+
+
+def sync_filesystem(path: str) -> None:
+    """Makes all that was written to the file system of `path` durable (syncfs)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(descriptor) != 0:
+            raise DiskFailure(f"syncing the archive's file system: {os.strerror(ctypes.get_errno())}")
+    finally:
+        os.close(descriptor)
+
+
+def start_writeback(descriptor: int, offset: int, length: int) -> None:
+    """Lets the disk begin with a range, so that a later sync has little to wait for. Only a hint."""
+    _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
+
+
+def clone(source: int, target: int) -> bool:
+    """Makes `target` share all blocks of `source` (FICLONE); says whether the file system could."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,204 @@
+"""File states that are not hashed yet, and the staging files under them.
+
+A draft lives until it is sealed (its rows then name a content) or dropped (nothing that is kept refers to it). A
+staging file lives as long as a draft or a writer uses it. Owned by one thread; `Seal`s come from others.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from filmfs.core.extents import ExtentMap
+from filmfs.core.ids import BlobId, ContentId, DraftId, FileId, LayerId
+from filmfs.store.blobs import TABLE as BLOB
+from filmfs.store.blobs import BlobRecord, blob_key, read_record
+from filmfs.store.contents import DRAFT, Draft, draft_key, unpack_extents
+from filmfs.store.database import Transaction
+from filmfs.store.sealing import Seal
+from filmfs.versioning.buffers import Buffers
+
+
+@dataclass(slots=True)
+class _Held:
+    draft: Draft
+    layer: LayerId | None  # the layer whose row made it; None when it was found at opening
+    base: ContentId | None
+    sealing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sealable:
+    """A draft that may be sealed now, with all that `sealing.seal` needs."""
+
+    id: DraftId
+    draft: Draft
+    staged: frozenset[BlobId]
+    shared: frozenset[BlobId]
+    base: ContentId | None
+
+
+@dataclass(slots=True)
+class Drafts:
+    """All unsealed drafts of an open archive."""
+
+    buffers: Buffers
+    _held: dict[DraftId, _Held] = field(default_factory=dict)
+    _staged: dict[BlobId, set[DraftId]] = field(default_factory=dict)
+    _written: set[BlobId] = field(default_factory=set)
+    _pinned: Counter[BlobId] = field(default_factory=Counter)
+    _finished: set[DraftId] = field(default_factory=set)
+
+    def load(self, transaction: Transaction) -> None:
+        """Finds what earlier sessions left to seal."""
+        for key, raw in transaction.scan(DRAFT):
+            size, extents, owners = transaction.value(DRAFT, key, raw)
+            draft = Draft(unpack_extents(size, extents), tuple(owners))
+            number = DraftId(int.from_bytes(key, "big"))
+            self._held[number] = _Held(draft, None, None)
+            for blob in draft.map.blobs():
+                record = read_record(transaction, blob)
+                if record is not None and record.content is None:
+                    self._staged.setdefault(blob, set()).add(number)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def owners(self) -> list[tuple[DraftId, tuple[FileId, ...]]]:
+        """Every draft, with the inodes whose rows refer to it."""
+        return [(number, held.draft.owners) for number, held in self._held.items()]
+
+    def forget(self, number: DraftId) -> list[BlobId]:
+        """Drops a draft that no row refers to; gives the staging files that go with it."""
+        held = self._held.pop(number)
+        self.buffers.record((DRAFT, draft_key(number), None))
+        before = set(self._staged)
+        self._let_go(number, held.draft.map.blobs())
+        return sorted(before - set(self._staged))
+
+    def map_of(self, draft: DraftId) -> ExtentMap | None:
+        """The map of an unsealed draft."""
+        held = self._held.get(draft)
+        return None if held is None else held.draft.map
+
+    def is_staged(self, blob: BlobId) -> bool:
+        """Whether a blob is a staging file."""
+        return blob in self._staged
+
+    def begin_writing(self, blob: BlobId) -> None:
+        """Keeps a staging file from being sealed or discarded while a writer has it."""
+        self._written.add(blob)
+        self._staged.setdefault(blob, set())
+
+    def end_writing(self, blob: BlobId) -> None:
+        """The writer is done; a staging file that no draft uses goes."""
+        self._written.discard(blob)
+        self._discard_unused(blob)
+
+    def pin(self, blobs: set[BlobId]) -> None:
+        """Keeps staging files that an edit builds on from being discarded; they may be sealed."""
+        self._pinned.update(blobs)
+
+    def unpin(self, blobs: set[BlobId]) -> None:
+        """Undoes `pin`."""
+        self._pinned.subtract(blobs)
+        for blob in blobs:
+            if not self._pinned[blob]:
+                del self._pinned[blob]
+                self._discard_unused(blob)
+
+    def keep(self, number: DraftId, extents: ExtentMap, file: FileId, layer: LayerId, base: ContentId | None) -> None:
+        """Adds a draft of the inode `file`, or changes one that is still being written."""
+        before = self._held.get(number)
+        held = _Held(Draft(extents, (file,)), layer, base)
+        self._held[number] = held
+        fresh = {blob for blob in extents.blobs() if self.is_staged(blob)}
+        for blob in fresh:
+            self.buffers.record((BLOB, blob_key(blob), BlobRecord(0, None).as_value()))
+            self._staged[blob].add(number)
+            if blob in self._written:
+                self.buffers.must_sync(blob)
+        if before is not None:
+            self._let_go(number, before.draft.map.blobs() - fresh)
+        self.buffers.record((DRAFT, draft_key(number), held.draft.as_value()))
+
+    def add_owner(self, number: DraftId, file: FileId) -> None:
+        """One more inode's rows refer to the draft."""
+        held = self._held[number]
+        held.draft = Draft(held.draft.map, (*held.draft.owners, file))
+        self.buffers.record((DRAFT, draft_key(number), held.draft.as_value()))
+
+    def drop(self, number: DraftId, open_layer: LayerId) -> None:
+        """The row that referred to the draft says something else now.
+
+        Drops it if that was the only one: it was made in the layer that is still open, for one inode.
+        """
+        held = self._held.get(number)
+        if held is None or held.sealing or held.layer != open_layer or len(held.draft.owners) != 1:
+            return
+        del self._held[number]
+        self.buffers.record((DRAFT, draft_key(number), None))
+        self._let_go(number, held.draft.map.blobs())
+
+    def resumable(self, number: DraftId) -> bool:
+        """Whether its staging files may still be appended to."""
+        held = self._held.get(number)
+        return held is not None and not held.sealing
+
+    def closed(self, number: DraftId) -> None:
+        """The file was closed by its last writer; the draft may be sealed after the next flush."""
+        self._finished.add(number)
+
+    def sealable(self) -> list[Sealable]:
+        """Durable drafts whose staging files nobody writes to, marked as being sealed.
+
+        Of drafts over the same staging file one at a time: what becomes of the file changes what the next has to do.
+        """
+        ready = []
+        taken = {blob for held in self._held.values() if held.sealing for blob in held.draft.map.blobs()}
+        for number, held in self._held.items():
+            if held.sealing or (held.layer is not None and number not in self._finished):
+                continue
+            if self.buffers.pending_record(DRAFT, draft_key(number)) is not None:
+                continue
+            blobs = held.draft.map.blobs()
+            staged = frozenset(blob for blob in blobs if blob in self._staged)
+            if not blobs & self._written and not staged & taken:
+                held.sealing = True
+                taken |= staged
+                shared = frozenset(blob for blob in staged if blob in self._pinned or len(self._staged[blob]) > 1)
+                ready.append(Sealable(number, held.draft, staged, shared, held.base))
+        return ready
+
+    def unsealed(self, number: DraftId) -> None:
+        """Sealing failed; it may be tried again."""
+        if number in self._held:
+            self._held[number].sealing = False
+
+    def sealed(self, outcome: Seal) -> bool:
+        """Takes an outcome to the next cut. False when the draft changed meanwhile and must be sealed again."""
+        held = self._held.get(outcome.draft)
+        if held is None or held.draft.owners != outcome.owners:
+            self.unsealed(outcome.draft)
+            for sealed in outcome.blobs:
+                if sealed.blob not in self._staged:
+                    self.buffers.discard(sealed.blob)
+            return False
+        del self._held[outcome.draft]
+        self._finished.discard(outcome.draft)
+        self.buffers.seal(outcome)
+        kept = {sealed.blob for sealed in outcome.blobs}
+        for blob in kept:
+            self._staged.pop(blob, None)
+        self._let_go(outcome.draft, held.draft.map.blobs() - kept)
+        return True
+
+    def _let_go(self, number: DraftId, blobs: set[BlobId]) -> None:
+        for blob in blobs:
+            users = self._staged.get(blob)
+            if users is not None:
+                users.discard(number)
+                self._discard_unused(blob)
+
+    def _discard_unused(self, blob: BlobId) -> None:
+        in_use = blob in self._written or blob in self._pinned or self._staged.get(blob)
+        if not in_use and self._staged.pop(blob, None) is not None:
+            self.buffers.discard(blob)

@@ -1,0 +1,426 @@
+"""One archive's history while it is open: branches, commits, and making changes durable.
+
+`History` is owned by one thread. Flushing is three steps so that the middle one may run elsewhere: `cut` takes what
+changed, `write` makes it durable, `settle` lets go of it. Freezing a layer (a commit, a branch) is a cut of nothing: it
+touches three records in memory and waits for nobody.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from filmfs.core.errors import Exists, NotFound, Refused, Usage
+from filmfs.core.extents import ExtentMap
+from filmfs.core.ids import MAX_BRANCH, BlobId, BranchId, CommitId, DraftId, FileId, LayerId
+from filmfs.core.paths import check_branch_name
+from filmfs.store.blobs import Blobs
+from filmfs.store.contents import Contents, find_map, get_leaves
+from filmfs.store.database import Database, Snapshot, Transaction, reserve
+from filmfs.store.disk import sync_path
+from filmfs.store.sealing import Seal, seal
+from filmfs.versioning.buffers import Buffers, Cut, write_cut
+from filmfs.versioning.commits import commit_id
+from filmfs.versioning.drafts import Drafts, Sealable
+from filmfs.versioning.layers import LAYER, Branch, Layer, LayerTable
+from filmfs.versioning.lineage import NEWEST, Lineage
+from filmfs.versioning.rows import CHANGES, INODE, Inode, inode_prefix, layer_key
+from filmfs.versioning.tree import Tree, View
+
+_IDS_AT_ONCE = 1 << 14
+
+Clock = Callable[[], int]
+"""Nanoseconds since 1970."""
+
+
+class FreezeListener(Protocol):
+    """Who has files open: it puts them into a layer as of their last close before that layer freezes."""
+
+    def freezing(self, branch: BranchId) -> list[bytes]:
+        """Called while the layer is open; gives the paths that are open for writing."""
+
+    def frozen(self, branch: BranchId) -> None:
+        """Called when the next layer is open."""
+
+
+class Numbers:
+    """Hands out numbers that are never given twice, taken from the archive's counter in blocks."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+        self._left = range(0)
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        """The next number. Safe to call from any thread."""
+        while True:
+            with self._lock:
+                if self._left:
+                    number, self._left = self._left[0], self._left[1:]
+                    return number
+            with self._database.write() as transaction:
+                block = self.refill(transaction)
+            self.adopt(block)
+
+    def refill(self, transaction: Transaction) -> range:
+        """Takes another block when less than a quarter is left, so that `next` seldom has to write.
+
+        It is to be adopted when the transaction is done: one that fails has taken nothing.
+        """
+        if len(self._left) >= _IDS_AT_ONCE // 4:
+            return range(0)
+        first = reserve(transaction, self._name, _IDS_AT_ONCE)
+        return range(first, first + _IDS_AT_ONCE)
+
+    def adopt(self, block: range) -> None:
+        """Hands out the numbers of a block that `refill` took."""
+        with self._lock:
+            follows = self._left and self._left.stop == block.start
+            if block:
+                self._left = range(self._left.start if follows else block.start, block.stop)
+
+
+class History:
+    """Branches and commits of one open archive."""
+
+    def __init__(self, database: Database, blobs: Blobs, contents: Contents, clock: Clock) -> None:
+        """Reads the tables. Raises Corrupt."""
+        self.database = database
+        self.contents = contents
+        self.clock = clock
+        self.buffers = Buffers()
+        self.drafts = Drafts(self.buffers)
+        self._blobs = blobs
+        self._trees: dict[BranchId, Tree] = {}
+        self._views: dict[LayerId, View] = {}
+        self._files = Numbers(database, "file")
+        self._blob_numbers = Numbers(database, "blob")
+        self._draft_numbers = Numbers(database, "draft")
+        self._listeners: list[FreezeListener] = []
+        with database.read() as transaction:
+            self.table = LayerTable.load(transaction)
+            self.drafts.load(transaction)
+
+    def reload(self) -> None:
+        """Reads the tables again: for readers beside another process."""
+        self.database.refresh()
+        with self.database.read() as transaction:
+            self.table = LayerTable.load(transaction)
+        self._trees.clear()
+
+    def forget_lost_drafts(self) -> list[BlobId]:
+        """Drops drafts that no row refers to: a crash came between an edit and the edit that replaced it."""
+        lost: list[BlobId] = []
+        with self.database.read() as transaction:
+            for number, owners in self.drafts.owners():
+                if not any(_refers(transaction, owner, number) for owner in owners):
+                    lost += self.drafts.forget(number)
+        self.flush()
+        return lost
+
+    def listen(self, listener: FreezeListener) -> None:
+        """Adds somebody who must be told of freezing."""
+        self._listeners.append(listener)
+
+    # What there is
+
+    def tree(self, branch: Branch) -> Tree:
+        """The writable tree of a branch."""
+        tree = self._trees.get(branch.id)
+        if tree is None:
+            tree = self._trees[branch.id] = Tree(
+                self.database,
+                self.buffers,
+                self.table.branch_of,
+                branch.lineage,
+                lambda of: self.table.branches[of].open,
+                lambda: FileId(self._files.next()),
+            )
+        return tree
+
+    def view(self, commit: Layer) -> View:
+        """The tree of a commit."""
+        return View(self.database, self.buffers, self.table.branch_of, self.table.lineage_at(commit))
+
+    def cached_view(self, layer: int) -> View:
+        """The tree of the commit with that layer number; kept, since a commit never changes. Raises Corrupt."""
+        view = self._views.get(LayerId(layer))
+        if view is None:
+            view = self._views[LayerId(layer)] = self.view(self.table.layer(LayerId(layer)))
+        return view
+
+    def view_of(self, point: str) -> View:
+        """The tree of a branch or a commit, as `resolve` reads it."""
+        branch = self.table.find(point)
+        return self.tree(branch) if branch is not None else self.view(self.resolve(point))
+
+    def resolve(self, point: str) -> Layer:
+        """The commit that `main`, `main@42`, `main@TIME`, a CommitId's beginning or a TIME (on main) names.
+
+        A branch names its newest commit. Raises NotFound or Usage.
+        """
+        branch = self.table.find(point)
+        if branch is not None:
+            return self.table.head(branch)
+        name, _, at = point.rpartition("@")
+        if name and at.isdecimal():
+            return self._numbered(self.table.get(name), int(at))
+        when = _parse_time(at if name else point)
+        if when is not None:
+            return self.at_time(self.table.get(name or "main"), when)
+        if re.fullmatch(r"[0-9a-f]{4,64}", point):
+            return self._by_commit_id(point)
+        if name:
+            raise Usage(f"{point!r} names no commit; write BRANCH@NUMBER or BRANCH@2026-11-22T10:00:00")
+        self.table.get(point)
+        raise AssertionError("unreachable")
+
+    def at_time(self, branch: Branch, when: int) -> Layer:
+        """The newest commit that `branch` saw at `when`. Raises NotFound when it had none yet."""
+        for commit in self.table.commits(branch):
+            if commit.time <= when:
+                return commit
+        raise NotFound(f"{branch.name} had no commit at that time")
+
+    def _numbered(self, branch: Branch, number: int) -> Layer:
+        for commit in self.table.commits(branch):
+            if commit.branch == branch.id and commit.number == number:
+                return commit
+        raise NotFound(f"{branch.name} has no commit {number}; its newest is {self.table.head(branch).number}")
+
+    def _by_commit_id(self, start: str) -> Layer:
+        found = [layer for layer in self.table.layers.values() if layer.commit and layer.commit.hex().startswith(start)]
+        if len(found) > 1:
+            raise Usage(f"{len(found)} commits begin with {start}; write more of the id")
+        if not found:
+            raise NotFound(f"there is no commit {start}, and no branch of that name")
+        return found[0]
+
+    def has_changes(self, branch: Branch) -> bool:
+        """Whether anything was changed since the last commit."""
+        if self.buffers.has_changes(branch.id, branch.open):
+            return True
+        prefix = branch.open.to_bytes(8, "big")
+        return next(self.database.current().scan(CHANGES, prefix), None) is not None
+
+    # Changing it
+
+    def new_blob(self) -> BlobId:
+        """A number for a new staging file."""
+        return BlobId(self._blob_numbers.next())
+
+    def new_draft(self) -> DraftId:
+        """A number for a new draft."""
+        return DraftId(self._draft_numbers.next())
+
+    def new_file(self) -> FileId:
+        """A number for a new inode."""
+        return FileId(self._files.next())
+
+    def commit(
+        self, branch: Branch, message: str, author: str, *, automatic: bool = False, labels: tuple[str, ...] = ()
+    ) -> tuple[Layer, list[bytes], bool]:
+        """Freezes the open layer, if it holds any change.
+
+        Gives the newest commit, the paths that were open for writing (the commit has them as of their last close), and
+        whether there was anything to commit.
+        """
+        being_written = [path for listener in self._listeners for path in listener.freezing(branch.id)]
+        branch = self.table.branches[branch.id]  # the caller's may be of before another commit
+        new = self.has_changes(branch)
+        if new:
+            opened = self.table.layer(branch.open)
+            now = max(self.clock(), self.table.head(branch).time + 1) if opened.parents else self.clock()
+            frozen = replace(
+                opened, frozen=True, time=now, author=author, message=message, labels=labels, automatic=automatic
+            )
+            _, records = self.table.freeze(branch, self._next_layer(), frozen)
+            self.buffers.record(*records)
+            self.buffers.epoch += 1
+        for listener in self._listeners:
+            listener.frozen(branch.id)
+        return self.table.head(self.table.branches[branch.id]), being_written, new
+
+    def create_branch(
+        self, name: str, author: str, *, source: str | None = None, description: str = ""
+    ) -> tuple[Branch, list[bytes]]:
+        """A new branch from a branch as it is now, or from a commit.
+
+        Gives it, and the paths that were open for writing in the source. Raises Exists, BadName, NotFound or Usage.
+        """
+        check_branch_name(name)
+        if self.table.find(name) is not None:
+            raise Exists(f"there is a branch called {name!r} already")
+        origin = self.table.find(source or self.default.name)
+        being_written: list[bytes] = []
+        if origin is None:
+            point = self.resolve(source or "")
+        else:
+            message = f"branched into {name}"
+            point, being_written, _ = self.commit(origin, message, author, automatic=True)
+        number = BranchId(max(self.table.branches) + 1)
+        if number > MAX_BRANCH:
+            raise Refused(f"an archive can hold {MAX_BRANCH} branches")
+        opened = Layer(self._next_layer(), number, (point.id,), number=1)
+        lineage = self.table.lineage_at(point).child(number)
+        branch = Branch(number, name, description, opened.id, lineage, self.clock())
+        self.buffers.record(*self.table.add_branch(branch, opened))
+        return branch, being_written
+
+    @property
+    def default(self) -> Branch:
+        """The branch that new ones start from: `main`, or the oldest that is left."""
+        return self.table.find("main") or min(self.table.alive(), key=lambda branch: branch.id)
+
+    def rename_branch(self, branch: Branch, name: str) -> Branch:
+        """Gives a branch another name. Raises Exists or BadName."""
+        renamed = replace(self.table.branches[branch.id], name=check_branch_name(name))
+        self.buffers.record(*self.table.replace_branch(renamed))
+        return renamed
+
+    def delete_branch(self, branch: Branch) -> None:
+        """Takes a branch away. What other branches see of it stays. Raises Refused for the last one."""
+        if len(self.table.alive()) == 1:
+            raise Refused(f"{branch.name} is the only branch; an archive needs one")
+        gone = replace(self.table.branches[branch.id], deleted=self.clock())
+        self.buffers.record(*self.table.replace_branch(gone))
+        self._trees.pop(branch.id, None)
+
+    def _next_layer(self) -> LayerId:
+        return LayerId(max(self.table.layers) + 1)
+
+    # Making it durable
+
+    def cut(self) -> Cut:
+        """Takes all that is not durable."""
+        return self.buffers.cut()
+
+    def write(self, cut: Cut) -> None:
+        """Makes a cut durable. May run in any thread, one at a time. Raises what the disk says."""
+        if cut.unsynced:
+            for blob in cut.unsynced:
+                sync_path(self._blobs.staging_path(blob))
+            sync_path(self._blobs.staging_directory)
+        if not cut:
+            return
+        with self.database.write() as transaction:
+            write_cut(transaction, cut)
+            counters = (self._files, self._blob_numbers, self._draft_numbers)
+            blocks = [numbers.refill(transaction) for numbers in counters]
+        for numbers, block in zip(counters, blocks, strict=True):
+            numbers.adopt(block)
+
+    def settle(self, cut: Cut) -> None:
+        """Lets go of what is durable: its buffers, and staging files that have another place now."""
+        self.buffers.settle(cut)
+        for outcome in cut.seals:
+            for sealed in outcome.blobs:
+                self._blobs.place(sealed.blob, sealed.content)
+        for blob in cut.discards:
+            self._blobs.discard(blob)
+
+    def flush(self) -> None:
+        """All three steps at once: for a caller without an event loop."""
+        cut = self.cut()
+        try:
+            self.write(cut)
+        except BaseException:
+            self.buffers.put_back(cut)
+            raise
+        self.settle(cut)
+
+    # What follows when there is time
+
+    def seal(self, sealable: Sealable) -> Seal:
+        """Hashes a draft. May run in any thread; give the outcome to `drafts.sealed`."""
+        base = ExtentMap(), b""
+        if sealable.base is not None:
+            with self.database.read() as transaction:
+                base = find_map(transaction, sealable.base) or ExtentMap(), get_leaves(transaction, sealable.base)
+        return seal(sealable.id, sealable.draft, sealable.staged, sealable.shared, base, self.contents, self.new_blob)
+
+    def seal_all(self) -> int:
+        """Seals every draft that may be sealed and names the commits that this completes; how many drafts."""
+        self.flush()
+        count = 0
+        while ready := self.drafts.sealable():
+            for sealable in ready:
+                self.drafts.sealed(self.seal(sealable))
+            count += len(ready)
+            self.flush()
+        self.name_commits()
+        self.flush()
+        return count
+
+    def name_commits(self) -> int:
+        """Gives a CommitId to every commit that can have one; how many. See `compute_names`."""
+        with self.database.snapshot() as snapshot:
+            return self.take_names(self.compute_names(snapshot))
+
+    def take_names(self, names: dict[LayerId, CommitId]) -> int:
+        """Takes what `compute_names` found to the next cut."""
+        for layer, commit in names.items():
+            self.buffers.record(*self.table.name_commit(layer, commit))
+        return len(names)
+
+    def compute_names(self, snapshot: Snapshot) -> dict[LayerId, CommitId]:
+        """The ids of commits whose parents have one and whose contents are all sealed, as far as is durable.
+
+        Changes nothing; may run in any thread.
+        """
+        names: dict[LayerId, CommitId] = {}
+        for layer in sorted(self.unnamed(), key=lambda layer: layer.id):
+            parents = [names.get(parent) or self.table.layer(parent).commit for parent in layer.parents]
+            known = [parent for parent in parents if parent is not None]
+            if len(known) < len(parents) or not _is_frozen(snapshot, layer):
+                continue
+            before = self._durable_view(snapshot, self.table.layer(layer.parents[0])) if parents else None
+            changes = (key for key, _ in snapshot.current().scan(CHANGES, layer.id.to_bytes(8, "big")))
+            commit = commit_id(layer, known, changes, self._durable_view(snapshot, layer), before)
+            if commit is not None:
+                names[layer.id] = commit
+        return names
+
+    def _durable_view(self, snapshot: Snapshot, commit: Layer) -> View:
+        return View(snapshot, Buffers(), self.table.branch_of, self.table.lineage_at(commit))
+
+    def unnamed(self) -> Iterator[Layer]:
+        """Commits that have no CommitId yet."""
+        layers = list(self.table.layers.values())
+        return (layer for layer in layers if layer.frozen and layer.commit is None)
+
+
+def _is_frozen(snapshot: Snapshot, layer: Layer) -> bool:
+    """Whether the commit is durable, and with it all of its changes; while it was open some may have been."""
+    key = layer_key(layer.id)
+    value = snapshot.current().get(LAYER, key)
+    return value is not None and Layer.of_value(key, value).frozen
+
+
+def _refers(transaction: Transaction, file: FileId, draft: DraftId) -> bool:
+    values = (transaction.value(INODE, key, raw) for key, raw in transaction.scan(INODE, inode_prefix(file)))
+    contents = (Inode.of_value(value).content for value in values if value is not None)
+    return any(isinstance(content, int) and content == draft for content in contents)
+
+
+def _parse_time(text: str) -> int | None:
+    """Nanoseconds since 1970 of an ISO 8601 time; local unless it names a zone. A date alone is its end."""
+    try:
+        moment = datetime.fromisoformat(text.replace(".", ":") if text.count(".") == 2 else text)
+    except ValueError:
+        return None
+    if len(text) == 10:
+        moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    try:
+        return int(moment.timestamp() * 1_000_000) * 1000
+    except (ValueError, OverflowError):  # the first and the last year that a calendar has, in some time zones
+        return int(moment.replace(tzinfo=UTC).timestamp() * 1_000_000) * 1000
+
+
+def first_layer(now: int) -> tuple[Branch, Layer]:
+    """The branch and open layer that an empty archive starts with."""
+    branch = Branch(BranchId(1), "main", "", LayerId(1), Lineage(((BranchId(1), NEWEST),)), now)
+    return branch, Layer(LayerId(1), BranchId(1), (), number=1)

@@ -1,0 +1,174 @@
+"""Putting many new files into a branch so that they appear at once.
+
+New directories are filled while nothing leads to them; what must show in directories that exist already is attached at
+the end, in one step. `steps` is a generator so that an event loop can breathe between pieces; the caller keeps the
+branch from being flushed until it is through, and then all of it is durable or none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from filmfs.core.errors import IsADirectory, NotADirectory
+from filmfs.core.ids import ROOT_FILE, FileId
+from filmfs.core.paths import name_key, shown
+from filmfs.versioning.buffers import Buffers
+from filmfs.versioning.rows import Inode, Kind
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.xattrs import put_xattrs
+
+_STEP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """Something to appear at `parts` below the branch's root; files of one `link_group` become one inode."""
+
+    parts: tuple[bytes, ...]
+    inode: Inode
+    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    link_group: bytes = b""
+
+    def as_value(self) -> list[Any]:
+        """A form of plain values."""
+        return [list(self.parts), self.inode.as_value(), list(self.xattrs.items()), self.link_group]
+
+    @classmethod
+    def of_value(cls, value: list[Any]) -> "NewFile":
+        """What as_value() was made of."""
+        parts, inode, xattrs, group = value
+        return cls(tuple(parts), Inode.of_value(inode), dict(xattrs), group)
+
+
+@dataclass(slots=True)
+class Published:
+    """What publishing did."""
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+
+
+@dataclass(slots=True)
+class _Directory:
+    file: FileId
+    existing: bool
+    names: dict[bytes, "_Directory"] = field(default_factory=dict)
+
+
+class Publisher:
+    """One publication into one branch."""
+
+    def __init__(self, tree: Tree, buffers: Buffers, now: int) -> None:
+        self.result = Published()
+        self.shown: list[tuple[FileId, bytes | None]] = []  # entries and inodes that were there before and changed
+        self._tree = tree
+        self._buffers = buffers
+        self._now = now
+        self._root = _Directory(ROOT_FILE, existing=True)
+        self._attach: list[tuple[FileId, bytes, NewFile, FileId | None]] = []
+        self._groups: dict[bytes, FileId] = {}
+        self._group_links: dict[FileId, list[tuple[FileId, bytes]]] = {}
+
+    def steps(self, files: list[NewFile]) -> Iterator[None]:
+        """Does the work, parents before children. Raises NotADirectory or IsADirectory before anything shows."""
+        for index, new in enumerate(files):
+            self._place(new)
+            if index % _STEP == _STEP - 1:
+                yield
+        self._show()
+
+    def _place(self, new: NewFile) -> None:
+        parent = self._parent(new)
+        name = new.parts[-1]
+        key = name_key(name)
+        is_directory = new.inode.kind is Kind.DIRECTORY
+        entry = self._tree.find(parent.file, name) if parent.existing else None
+        if entry is None:
+            if key in parent.names:
+                return
+            file = self._create(parent, key, new)
+            if is_directory:
+                parent.names[key] = _Directory(file, existing=False)
+            return
+        if is_directory:
+            if entry.kind is not Kind.DIRECTORY:
+                raise NotADirectory(f"{shown(b'/'.join(new.parts))} is there already and is not a directory")
+            parent.names[key] = _Directory(entry.file, existing=True)
+        elif entry.kind is Kind.DIRECTORY:
+            raise IsADirectory(f"{shown(b'/'.join(new.parts))} is there already and is a directory")
+        elif self._is_same(self._tree.get_inode(entry.file), new):
+            self.result.unchanged += 1
+            if new.link_group:
+                self._groups.setdefault(new.link_group, entry.file)
+        else:
+            self._attach.append((parent.file, name, new, entry.file))
+            self.result.replaced += 1
+
+    def _parent(self, new: NewFile) -> _Directory:
+        directory = self._root
+        for depth, part in enumerate(new.parts[:-1]):
+            key = name_key(part)
+            below = directory.names.get(key)
+            if below is None:
+                entry = self._tree.get(directory.file, part)
+                if entry.kind is not Kind.DIRECTORY:
+                    raise NotADirectory(f"{shown(b'/'.join(new.parts[: depth + 1]))} is not a directory")
+                below = directory.names[key] = _Directory(entry.file, existing=True)
+            directory = below
+        return directory
+
+    def _create(self, parent: _Directory, key: bytes, new: NewFile) -> FileId:
+        self.result.added += 1
+        name = new.parts[-1]
+        if parent.existing:
+            if new.inode.kind is not Kind.DIRECTORY:
+                self._attach.append((parent.file, name, new, None))
+                return FileId(0)
+            file = self._tree.new_file()
+            self._attach.append((parent.file, name, new, file))
+            self._tree.put_inode(file, self._inode(new, ((parent.file, name),)))
+            return file
+        shared = self._groups.get(new.link_group) if new.link_group else None
+        file = shared or self._tree.new_file()
+        self._put(file, parent.file, key, name, new)
+        return file
+
+    def _put(self, file: FileId, parent: FileId, key: bytes, name: bytes, new: NewFile) -> None:
+        """Adds a name and its inode under a directory that nothing leads to yet; the directory's times are its own."""
+        links: tuple[tuple[FileId, bytes], ...] = ((parent, name),)
+        if new.link_group:
+            known = self._groups.setdefault(new.link_group, file)
+            inode = self._tree.inode(known)
+            links = (*inode.links, *links) if inode is not None else links
+        inode = self._inode(new, links)
+        self._tree.put_inode(file, inode)
+        self._tree.put_hidden_entry(parent, key, file, inode, name)
+
+    def _inode(self, new: NewFile, links: tuple[tuple[FileId, bytes], ...]) -> Inode:
+        nlink = 2 if new.inode.kind is Kind.DIRECTORY else len(links)
+        xattrs = put_xattrs(self._buffers, new.xattrs)
+        return new.inode.changed(links=links, nlink=nlink, xattrs=xattrs, ctime=self._now)
+
+    def _is_same(self, inode: Inode, new: NewFile) -> bool:
+        mine = self._inode(new, inode.links).changed(ctime=inode.ctime, atime=inode.atime, btime=inode.btime)
+        return mine == inode
+
+    def _show(self) -> None:
+        self.shown += [(parent, None) for parent in {parent for parent, *_ in self._attach}]
+        for parent, name, new, file in self._attach:
+            self.shown.append((parent, name))
+            if new.inode.kind is Kind.DIRECTORY and file is not None:
+                filled = self._tree.get_inode(file)
+                self._tree.make(parent, name, filled, file=file)
+                self._tree.put_inode(file, filled)
+                continue
+            if file is not None:
+                self._tree.unlink(parent, name, self._now)
+            shared = self._groups.get(new.link_group) if new.link_group else None
+            if shared is not None and self._tree.inode(shared) is not None:
+                self._tree.link(shared, parent, name, self._now)
+                continue
+            made, _ = self._tree.make(parent, name, self._inode(new, ()))
+            if new.link_group:
+                self._groups[new.link_group] = made

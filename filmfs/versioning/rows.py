@@ -1,0 +1,163 @@
+"""The versioned rows: inodes and directory entries, their keys and stored forms.
+
+    inode    file_id (8) · newest-first layer (8) → [kind, mode, …], or None: gone from this layer on
+    dirent   directory file_id (8) · name key · 0x00 · newest-first layer (8)
+             → [file_id, kind, name as given or None], or None: gone from this layer on
+    changes  layer (8) · kind (1: 'i' or 'd') · the row's key without the layer  → None
+
+Newest-first is 2^64-1 less the layer, so that the first row of a key that a branch may see is the one it sees. All
+numbers in keys are big-endian.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+from filmfs.core.ids import BranchId, ContentId, DraftId, FileId, LayerId
+from filmfs.store.contents import ContentRef
+
+INODE = b"inode"
+DIRENT = b"dirent"
+CHANGES = b"changes"
+
+_NEWEST_FIRST = (1 << 64) - 1
+
+
+class Kind(IntEnum):
+    """What an inode is; the values are stored."""
+
+    FILE = 1
+    DIRECTORY = 2
+    SYMLINK = 3
+    FIFO = 4
+    SOCKET = 5
+    CHARACTER_DEVICE = 6
+    BLOCK_DEVICE = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Inode:
+    """An inode as one layer left it.
+
+    `mode` is the permission bits; `stored` is the size less its holes; `links` are its names: (directory, name as
+    given). `nlink` of a directory is 2 and its sub-directories. Times are nanoseconds since 1970.
+    """
+
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    nlink: int
+    size: int
+    atime: int
+    mtime: int
+    ctime: int
+    btime: int
+    rdev: int = 0
+    xattrs: bytes = b""
+    content: ContentRef = None
+    target: bytes = b""
+    stored: int = 0
+    links: tuple[tuple[FileId, bytes], ...] = ()
+
+    def changed(self, **fields: Any) -> "Inode":
+        """This inode with other values in some fields."""
+        return replace(self, **fields)
+
+    def as_value(self) -> list[Any]:
+        """The stored form."""
+        return [
+            int(self.kind),
+            self.mode,
+            self.uid,
+            self.gid,
+            self.nlink,
+            self.size,
+            self.atime,
+            self.mtime,
+            self.ctime,
+            self.btime,
+            self.rdev,
+            self.xattrs,
+            self.content,
+            self.target,
+            self.stored,
+            [[parent, name] for parent, name in self.links],
+        ]
+
+    @classmethod
+    def of_value(cls, value: list[Any]) -> "Inode":
+        """The inode that as_value() stored."""
+        kind, mode, uid, gid, nlink, size, atime, mtime, ctime, btime, *rest, links = value
+        rdev, xattrs, content, target, stored = rest
+        if content is not None:
+            content = DraftId(content) if isinstance(content, int) else ContentId(content)
+        names = tuple((FileId(parent), name) for parent, name in links)
+        times = atime, mtime, ctime, btime
+        return cls(_KINDS[kind], mode, uid, gid, nlink, size, *times, rdev, xattrs, content, target, stored, names)
+
+
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A directory entry: the name as given leads to an inode."""
+
+    file: FileId
+    kind: Kind
+    name: bytes
+
+    def as_value(self, key: bytes) -> list[Any]:
+        """The stored form under `key`."""
+        return [self.file, int(self.kind), None if self.name == key else self.name]
+
+    @classmethod
+    def of_value(cls, key: bytes, value: list[Any]) -> "Entry":
+        """The entry that as_value() stored."""
+        return cls(FileId(value[0]), _KINDS[value[1]], key if value[2] is None else value[2])
+
+
+def inode_prefix(file: FileId) -> bytes:
+    """What all rows of an inode begin with."""
+    return file.to_bytes(8, "big")
+
+
+def directory_prefix(directory: FileId) -> bytes:
+    """What all entries of a directory begin with."""
+    return directory.to_bytes(8, "big")
+
+
+def entry_prefix(directory: FileId, key: bytes) -> bytes:
+    """What all rows of one name in a directory begin with."""
+    return directory.to_bytes(8, "big") + key + b"\0"
+
+
+def layer_suffix(layer: LayerId) -> bytes:
+    """The end of a row's key: newest layers sort first."""
+    return (_NEWEST_FIRST - layer).to_bytes(8, "big")
+
+
+def layer_of(key: bytes) -> LayerId:
+    """The layer that wrote the row under `key`."""
+    return LayerId(_NEWEST_FIRST - int.from_bytes(key[-8:], "big"))
+
+
+def change_key(layer: LayerId, table: bytes, prefix: bytes) -> bytes:
+    """The key that notes that `layer` wrote a row with `prefix`."""
+    return layer.to_bytes(8, "big") + table[:1] + prefix
+
+
+def split_entry_key(prefix: bytes) -> tuple[FileId, bytes]:
+    """The directory and name key of an entry's prefix."""
+    return FileId(int.from_bytes(prefix[:8], "big")), prefix[8:-1]
+
+
+def branch_key(branch: BranchId) -> bytes:
+    """The key of a branch's record: its number, 4 bytes, big-endian."""
+    return branch.to_bytes(4, "big")
+
+
+def layer_key(layer: LayerId) -> bytes:
+    """The key of a layer's record: its number, 8 bytes, big-endian."""
+    return layer.to_bytes(8, "big")

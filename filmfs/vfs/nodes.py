@@ -1,0 +1,112 @@
+"""Node numbers and attributes: how every door names and describes an entry of the visible tree.
+
+    63 … 44   space: 0 virtual directories · 1 … MAX_BRANCH a branch · above that a read-only view (see Spaces)
+    43 …  0   the file_id in that space; in space 0 a hash of the virtual path
+
+A number leads back to its node without any table, so NFS handles resolve after a restart and forget is nothing.
+"""
+
+from dataclasses import dataclass
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
+from typing import NewType
+
+from blake3 import blake3
+
+from filmfs.core.ids import FILE_ID_BITS, MAX_BRANCH, MAX_FILE_ID, FileId
+from filmfs.versioning.rows import Inode, Kind
+
+NodeId = NewType("NodeId", int)
+Space = NewType("Space", int)
+
+VIRTUAL = Space(0)
+ROOT = NodeId(1)
+_VIEWS = MAX_BRANCH + 1
+
+_TYPE_BITS = {
+    Kind.FILE: S_IFREG,
+    Kind.DIRECTORY: S_IFDIR,
+    Kind.SYMLINK: S_IFLNK,
+    Kind.FIFO: S_IFIFO,
+    Kind.SOCKET: S_IFSOCK,
+    Kind.CHARACTER_DEVICE: S_IFCHR,
+    Kind.BLOCK_DEVICE: S_IFBLK,
+}
+
+
+def node_id(space: Space, file: FileId) -> NodeId:
+    """The number of a file in a space."""
+    return NodeId(space << FILE_ID_BITS | file)
+
+
+def split_node(node: NodeId) -> tuple[Space, FileId]:
+    """The space and file of a number."""
+    return Space(node >> FILE_ID_BITS), FileId(node & MAX_FILE_ID)
+
+
+def virtual_id(path: tuple[str, ...]) -> NodeId:
+    """The number of a virtual directory or file: stable, for it is made of its path."""
+    if not path:
+        return ROOT
+    digest = int.from_bytes(blake3("/".join(path).encode(errors="surrogateescape")).digest(8), "big")
+    return NodeId((digest & MAX_FILE_ID) | 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What stat tells. `mode` has the type bits; times are nanoseconds. `stable`: changes only through this door."""
+
+    node: NodeId
+    mode: int
+    nlink: int
+    uid: int
+    gid: int
+    rdev: int
+    size: int
+    blocks: int
+    atime: int
+    mtime: int
+    ctime: int
+    btime: int
+    stable: bool = True
+
+
+def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True) -> Attributes:
+    """The attributes of an inode."""
+    return Attributes(
+        node,
+        _TYPE_BITS[inode.kind] | inode.mode,
+        inode.nlink,
+        inode.uid,
+        inode.gid,
+        inode.rdev,
+        inode.size if inode.kind is not Kind.DIRECTORY else 4096,
+        (inode.stored + 511) // 512 if inode.kind is not Kind.DIRECTORY else 8,
+        inode.atime,
+        inode.mtime,
+        inode.ctime,
+        inode.btime,
+        stable,
+    )
+
+
+class ViewNumbers:
+    """Gives read-only views a space each: the same one for as long as the mount lives, and nearly always after."""
+
+    def __init__(self) -> None:
+        self._spaces: dict[tuple[str, int], Space] = {}
+        self._views: dict[Space, tuple[str, int]] = {}
+
+    def space(self, door: str, number: int) -> Space:
+        """The space of what `door` (history, snapshot, plain …) shows under `number` (a layer, a branch)."""
+        view = (door, number)
+        if view not in self._spaces:
+            digest = int.from_bytes(blake3(f"{door}:{number}".encode()).digest(8), "big")
+            space = Space(_VIEWS + digest % _VIEWS)
+            while space in self._views:
+                space = Space(_VIEWS + (space + 1 - _VIEWS) % _VIEWS)
+            self._spaces[view], self._views[space] = space, view
+        return self._spaces[view]
+
+    def view(self, space: Space) -> tuple[str, int] | None:
+        """What a space shows, if it was given one since the mount."""
+        return self._views.get(space)

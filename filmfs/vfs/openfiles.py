@@ -1,0 +1,352 @@
+"""A file that somebody has open: its bytes as readers and writers see them now.
+
+Reading goes through an ExtentMap. Writing never touches a sealed blob: small files are bytes in memory, new files go
+to a staging file at the same offsets ("whole"), and edits of large ones are appended to a staging file of their own
+("log") so that changing 4 KiB of 10 GiB stores 4 KiB. `publish` puts the present state into the branch's row; a writing
+session ends when its last writer closes. Every session has staging files of its own, so the state of the last close,
+which a commit takes, is never written over.
+"""
+
+import os
+from dataclasses import dataclass
+
+from filmfs.core.errors import TooLarge, from_os_error
+from filmfs.core.extents import Extent, ExtentMap, MapBuilder
+from filmfs.core.ids import EMPTY_CONTENT, BlobId, ContentId, DraftId, FileId, identify
+from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pack_extents, unpack_extents
+from filmfs.versioning.history import History
+from filmfs.versioning.rows import Inode
+from filmfs.versioning.tree import Tree, View
+
+SIZE_MAX = (1 << 63) - (1 << 20)
+_COPY_UP = 1 << 18  # files up to this size are rewritten whole when they are edited: one blob reads faster than two
+
+
+@dataclass(slots=True)
+class Staging:
+    """A staging file under a writer; `end` is where a log appends."""
+
+    blob: BlobId
+    descriptor: int
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where the bytes of one write go."""
+
+    descriptor: int
+    at: int
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A file's bytes as of its last close."""
+
+    content: ContentRef
+    size: int
+    stored: int
+    mtime: int
+
+
+class OpenFile:
+    """One file of one view with open handles. Owned by the thread that owns the tree."""
+
+    def __init__(self, history: History, contents: Contents, view: View, file: FileId) -> None:
+        inode = view.get_inode(file)
+        self.file = file
+        self.view = view
+        self.handles = 0
+        self.writers = 0
+        self.orphan: Inode | None = None
+        self.mtime = inode.mtime
+        self.modified = False  # holds something that its row does not say yet
+        self._history = history
+        self._contents = contents
+        self._map = MapBuilder(self._load(inode.content))
+        self._source: ContentRef = inode.content
+        self._small: bytearray | None = None
+        self._closed: _Closed | None = None  # set while a writing session lasts
+        self._draft: DraftId | None = None
+        self._whole: Staging | None = None
+        self._log: Staging | None = None
+        self._pinned: set[BlobId] = set()
+
+    @property
+    def size(self) -> int:
+        """The file's length as written so far."""
+        return len(self._small) if self._small is not None else self._map.size
+
+    @property
+    def stored(self) -> int:
+        """The length less the holes."""
+        return len(self._small) if self._small is not None else self._map.value.stored
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether anything was changed since the last writer closed."""
+        return self._closed is not None
+
+    def inode(self) -> Inode:
+        """The inode as it is now, also of a file whose last name is gone."""
+        inode = self.orphan or self.view.get_inode(self.file)
+        if self.modified:
+            stored = self.stored
+            return inode.changed(size=self.size, stored=stored, mtime=self.mtime, ctime=max(inode.ctime, self.mtime))
+        return inode
+
+    # Reading
+
+    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+        """The bytes, if no disk has to be waited for."""
+        if self._small is not None:
+            return bytes(self._small[offset : offset + length])
+        return self._contents.read_cached(self._map.value, offset, length)
+
+    def reading(self) -> ExtentMap:
+        """What `Contents.read` shall read in a thread."""
+        return self._map.value if self._small is None else ExtentMap.of_bytes(bytes(self._small))
+
+    # Writing
+
+    def place(self, offset: int, data: bytes) -> Placed | None:
+        """Where to put `data`; None when it is done already. After writing it there call `placed`."""
+        end = offset + len(data)
+        if end > SIZE_MAX:
+            raise TooLarge("a file cannot be that large")
+        self._begin()
+        if self._small is not None:
+            if end <= LITERAL_MAX:
+                self._small.extend(bytes(max(0, offset - len(self._small))))
+                self._small[offset:end] = data
+                self._touch()
+                return None
+            self._spill()
+        return self._placed_at(offset, len(data))
+
+    def placed(self, where: Placed) -> None:
+        """The bytes are where `place` said."""
+        self._map.write(where.extent)
+        self._touch()
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Places and writes at once. Raises what the disk says; the file is then as it was."""
+        where = self.place(offset, data)
+        if where is not None:
+            write_placed(where, data)
+            self.placed(where)
+
+    def truncate(self, size: int) -> None:
+        """Cuts the file, or lets it grow by a hole."""
+        if size > SIZE_MAX:
+            raise TooLarge("a file cannot be that large")
+        self._begin(keep=size)
+        if size == 0:
+            self._restart()
+        elif self._small is not None and size <= LITERAL_MAX:
+            del self._small[size:]
+            self._small.extend(bytes(size - len(self._small)))
+        else:
+            if self._small is not None:
+                self._spill()
+            self._cut(size)
+        self._touch()
+
+    def publish(self) -> None:
+        """Puts the present bytes into the branch's row; they become durable with the next flush."""
+        if not self.modified or self.orphan is not None:
+            return
+        assert isinstance(self.view, Tree)
+        inode = self.view.get_inode(self.file)
+        content = self._content()
+        self.view.put_inode(
+            self.file,
+            inode.changed(
+                content=content,
+                size=self.size,
+                stored=self.stored,
+                mtime=self.mtime,
+                ctime=max(inode.ctime, self.mtime),
+            ),
+        )
+        self._source = content
+        self.modified = False
+
+    def finish(self) -> None:
+        """The last writer closed: what is there now is the file as of its last close."""
+        if self._closed is None:
+            return
+        self.publish()
+        before, self._closed = self._closed, None
+        if self._draft is not None and (self.orphan is not None or self._source != self._draft):
+            self._drop(self._draft)
+        elif self._draft is not None:
+            self._history.drafts.closed(self._draft)
+        if isinstance(before.content, int) and before.content != self._source:
+            self._drop(before.content)
+        if self._small is not None:
+            self._map = MapBuilder(ExtentMap.of_bytes(bytes(self._small)))
+            self._small = None
+        self._draft = None
+        self._release_staging()
+
+    def abandon(self) -> None:
+        """The last handle of a file without a name closed: its bytes go."""
+        self.finish()
+        inode = self.orphan
+        if inode is not None and isinstance(inode.content, int):
+            self._drop(inode.content)
+
+    # Freezing
+
+    def as_of_last_close(self) -> None:
+        """Makes the row say what the file was at its last close, for a layer that is about to freeze."""
+        if self._closed is None or self.orphan is not None:
+            return
+        assert isinstance(self.view, Tree)
+        inode = self.view.inode(self.file)
+        if inode is not None:
+            closed = self._closed
+            self.view.put_inode(
+                self.file,
+                inode.changed(content=closed.content, size=closed.size, stored=closed.stored, mtime=closed.mtime),
+            )
+            self.modified = True
+
+    def adopt(self, draft: DraftId, content: ContentId, extents: ExtentMap) -> None:
+        """A draft that this file may be showing was sealed."""
+        if self._source == draft and isinstance(self._source, int):
+            self._source = content
+            if self._closed is None:
+                self._map = MapBuilder(extents)
+        closed = self._closed
+        if closed is not None and closed.content == draft and isinstance(closed.content, int):
+            self._closed = _Closed(content, closed.size, closed.stored, closed.mtime)
+
+    def reload(self) -> None:
+        """Somebody else changed the row: shows what it says now, unless it is being written."""
+        inode = self.view.inode(self.file)
+        if inode is not None and self._closed is None and inode.content != self._source:
+            self._source = inode.content
+            self._map = MapBuilder(self._load(inode.content))
+
+    def _load(self, content: ContentRef) -> ExtentMap:
+        if isinstance(content, int):
+            found = self._history.drafts.map_of(content)
+            if found is not None:
+                return found
+        if isinstance(content, bytes):
+            waiting = self._history.buffers.pending_record(CONTENT, content)
+            if isinstance(waiting, list):
+                return unpack_extents(waiting[0], waiting[1])
+        return self._contents.map_of(content)
+
+    def _begin(self, keep: int | None = None) -> None:
+        """Starts a writing session; the first `keep` bytes (all, when None) will still be needed."""
+        if self._closed is not None:
+            return
+        inode = self.view.get_inode(self.file) if self.orphan is None else self.orphan
+        self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
+        self._pinned = self._map.value.blobs()
+        self._history.drafts.pin(self._pinned)
+        size = self._map.size
+        needed = size if keep is None else min(keep, size)
+        if size <= LITERAL_MAX:
+            self._small = bytearray(self._contents.read(self._map.value, 0, size))
+        elif needed and size <= _COPY_UP and self._map.value.stored == size:
+            data = self._contents.read(self._map.value, 0, size)
+            self._whole = self._stage()
+            write_placed(Placed(self._whole.descriptor, 0, Extent(0, size, self._whole.blob)), data)
+            self._map = MapBuilder(ExtentMap.of_blob(self._whole.blob, size))
+
+    def _spill(self) -> None:
+        """The file outgrew memory: its bytes go to a staging file."""
+        data, self._small = bytes(self._small or b""), None
+        self._map = MapBuilder(ExtentMap())
+        self._whole = self._stage()
+        if data:
+            extent = Extent(0, len(data), self._whole.blob)
+            write_placed(Placed(self._whole.descriptor, 0, extent), data)
+            self._map.write(extent)
+
+    def _placed_at(self, offset: int, length: int) -> Placed:
+        whole = self._whole
+        if whole is not None:
+            return Placed(whole.descriptor, offset, Extent(offset, length, whole.blob, offset))
+        log = self._log = self._log or self._stage()
+        there = self._map.covering(offset, length)
+        if there is not None and there.source == log.blob:
+            at = there.source_offset + offset - there.offset
+        else:
+            at = log.end
+            log.end += length
+        return Placed(log.descriptor, at, Extent(offset, length, log.blob, at))
+
+    def _cut(self, size: int) -> None:
+        if self._whole is not None and size < self._map.size:
+            # Bytes past the cut must not come back when the file grows again.
+            try:
+                os.ftruncate(self._whole.descriptor, size)
+            except OSError as error:
+                raise from_os_error(error, "cutting a file") from error
+        self._map.truncate(size)
+
+    def _restart(self) -> None:
+        self._release_staging()
+        self._map = MapBuilder(ExtentMap())
+        self._small = bytearray()
+
+    def _content(self) -> ContentRef:
+        if self._small is not None:
+            return self._literal(bytes(self._small))
+        if self._draft is None:
+            self._draft = self._history.new_draft()
+        assert isinstance(self.view, Tree)
+        layer = self._history.table.branches[self.view.branch].open
+        base = self._closed.content if self._closed is not None else None
+        base_content = base if isinstance(base, bytes) else None
+        self._history.drafts.keep(self._draft, self._map.value, self.file, layer, base_content)
+        return self._draft
+
+    def _literal(self, data: bytes) -> ContentId | None:
+        content, leaves = identify([data])
+        if content == EMPTY_CONTENT:
+            return None
+        extents = ExtentMap.of_bytes(data)
+        self._history.buffers.record((CONTENT, content, [extents.size, pack_extents(extents), leaves]))
+        return content
+
+    def _stage(self) -> Staging:
+        blob = self._history.new_blob()
+        descriptor = self._contents.blobs.create(blob)
+        self._history.drafts.begin_writing(blob)
+        return Staging(blob, descriptor)
+
+    def _release_staging(self) -> None:
+        for staging in (self._whole, self._log):
+            if staging is not None:
+                os.close(staging.descriptor)
+                self._history.drafts.end_writing(staging.blob)
+        self._whole = self._log = None
+        self._history.drafts.unpin(self._pinned)
+        self._pinned = set()
+
+    def _drop(self, draft: DraftId) -> None:
+        if isinstance(self.view, Tree):
+            self._history.drafts.drop(draft, self._history.table.branches[self.view.branch].open)
+
+    def _touch(self) -> None:
+        self.mtime = self._history.clock()
+        self.modified = True
+
+
+def write_placed(where: Placed, data: bytes | memoryview) -> None:
+    """Writes all of `data`. Raises NoSpace and its kind."""
+    view, at = memoryview(data), where.at
+    try:
+        while view:
+            count = os.pwrite(where.descriptor, view, at)
+            view, at = view[count:], at + count
+    except OSError as error:
+        raise from_os_error(error, "writing") from error

@@ -1,0 +1,514 @@
+"""Shows filmfs at work, step by step, on real footage: run through scripts/demo.
+
+Everything is done as a person would do it: with the `filmfs` command, each printed as it would be typed, and with
+ordinary file calls on the mounted drive. Each claim is checked and gets a ✓ or a ✗.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+
+import av
+
+import footage
+
+BRANCH = "color-grade-v2"
+EDITED_MOVIE = "A001C001.mov"
+EDITED_PICTURE = 10
+MOVIES_PLAYED = 20
+PICTURES_PLAYED = 600
+LISTED = 12
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(Exception):
+    """Ctrl-C, or a request to end."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.exit_code = 128 + signal_number
+
+
+class GaveUp(Exception):
+    """A step on which all later ones stand did not work."""
+
+
+@dataclass(slots=True)
+class Report:
+    """Prints what happens and remembers whether all of it was right."""
+
+    colour: bool
+    step: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def heading(self, text: str) -> None:
+        self.step += 1
+        self._print("\n" + self._painted("1", f"{self.step}. {text}"))
+
+    def line(self, text: str = "") -> None:
+        self._print(f"   {text}".rstrip())
+
+    def command(self, text: str) -> None:
+        self.line(self._painted("36", f"$ {text}"))
+
+    def check(self, claim: str, holds: bool) -> bool:
+        self.line(f"{self._painted('32', '✓') if holds else self._painted('31', '✗')} {claim}")
+        if not holds:
+            self.faults.append(claim)
+        return holds
+
+    def verdict(self, *, finished: bool) -> None:
+        if self.faults:
+            faults = "\n".join(f"   ✗ {fault}" for fault in self.faults)
+            self._print(f"\n{self._painted('31', 'Not all of this was right:')}\n{faults}")
+        elif finished:
+            self._print("\nEverything was as it should be.")
+        else:
+            self._print("\nStopped before the end; what was shown so far was right.")
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text)
+        except BrokenPipeError:
+            # Nobody reads on (as in `| head`); the drive must still be taken away.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _painted(self, code: str, text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.colour else text
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the demo works; commands run inside `work`, so they can be printed with short names."""
+
+    work: str
+    archive: str = "archive"
+    drive: str = "drive"
+
+    @property
+    def mountpoint(self) -> str:
+        return os.path.join(self.work, self.drive)
+
+    def in_branch(self, branch: str, *parts: str) -> str:
+        return os.path.join(self.mountpoint, branch, *parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came out of a movie: a hash of each picture, and how fast they came."""
+
+    pictures: list[str]
+    seconds: float
+    ended_by: str
+
+    def same_as(self, other: Played) -> bool:
+        return bool(self.pictures) and (self.pictures, self.ended_by) == (other.pictures, other.ended_by)
+
+    def __str__(self) -> str:
+        speed = len(self.pictures) / max(self.seconds, 1e-9)
+        return f"{'the first' if self.ended_by else 'all'} {len(self.pictures)} pictures, decoded at {speed:.0f} fps"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A directory of footage on disk, and its name in the archive."""
+
+    directory: str
+    name: str
+
+    def files(self) -> Iterator[str]:
+        """Paths inside the directory, in order."""
+        for folder, folders, names in os.walk(self.directory):
+            folders.sort()
+            for name in sorted(names):
+                yield os.path.relpath(os.path.join(folder, name), self.directory)
+
+    def on_disk(self, file: str) -> str:
+        return os.path.join(self.directory, file)
+
+    def in_archive(self, file: str) -> str:
+        return os.path.join(self.name, file)
+
+    def state(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of every file: enough to see whether anything was touched."""
+        states = []
+        for file in self.files():
+            status = os.lstat(self.on_disk(file))
+            states.append((file, status.st_size, status.st_mtime_ns))
+        return states
+
+
+def main() -> int:
+    options = parse_arguments()
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    report = Report(colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        print(
+            "Nothing can be mounted here: /dev/fuse is missing (try 'modprobe fuse') or closed to you.", file=sys.stderr
+        )
+        return 1
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+
+    place = Place(tempfile.mkdtemp(prefix="filmfs-demo-", dir=os.environ.get("TMPDIR") or os.path.expanduser("~")))
+    exit_code = 0
+    try:
+        Demo(place, report, options.footage).run()
+        if not options.once:
+            offer_drive(place, report)
+            wait_for_ctrl_c()
+    except GaveUp as reason:
+        report.line(str(reason))
+    except Stopped as stopped:
+        exit_code = stopped.exit_code
+    except OSError as error:
+        report.check(f"the drive and the disk answered every call ({error})", False)
+    finally:
+        clean_up(place, report, keep=not options.once)
+    report.verdict(finished=exit_code == 0)
+    return 1 if report.faults else exit_code
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/demo", description="Shows filmfs at work.")
+    parser.add_argument("footage", metavar="FOOTAGE_DIR", nargs="?", help="your camera files; they are only ever read")
+    parser.add_argument("--once", action="store_true", help="unmount and clean up; non-zero if anything was wrong")
+    options = parser.parse_args()
+    if options.footage is not None:
+        if not (os.path.isdir(options.footage) and os.access(options.footage, os.R_OK | os.X_OK)):
+            parser.exit(
+                2,
+                f"scripts/demo: '{options.footage}' is not a directory that can be read; "
+                "name the directory your footage is in.\n",
+            )
+        options.footage = os.path.realpath(options.footage)
+    return options
+
+
+def stop(number: int, _: FrameType | None) -> None:
+    """Only the first request counts: a second one must not cut the clean-up short."""
+    ignore_stop_signals()
+    raise Stopped(number)
+
+
+def ignore_stop_signals() -> None:
+    # A handler that does nothing, where SIG_IGN would be inherited by the commands run from here.
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+
+
+class Demo:
+    """The steps, in order."""
+
+    def __init__(self, place: Place, report: Report, footage_directory: str | None) -> None:
+        self.place = place
+        self.report = report
+        yours = footage_directory and Source(footage_directory, os.path.basename(footage_directory) or "footage")
+        made = "made-footage" if not yours or yours.name != "made-footage" else "made-footage-2"
+        self.made = Source(os.path.join(place.work, made), made)
+        self.sources = [yours, self.made] if yours else [self.made]
+
+    def run(self) -> None:
+        self.make_footage()
+        self.make_archive()
+        self.add_footage()
+        self.mount()
+        self.make_branch()
+        self.change_a_picture()
+        self.show_both_branches()
+        self.keep_the_version()
+        self.play_everything()
+        self.check_archive()
+
+    def make_footage(self) -> None:
+        report = self.report
+        report.heading("Shooting some footage")
+        report.line(f"Everything below happens in {self.place.work}")
+        os.mkdir(self.made.directory)
+        for make, name in [
+            (footage.make_prores, EDITED_MOVIE),
+            (footage.make_h264, "A001C002.mov"),
+            (footage.make_h264, "A001C003.mp4"),
+        ]:
+            path = self.made.on_disk(name)
+            make(path)
+            facts = footage.read_facts(path)
+            claim = f"{name}: {facts.frames} pictures of {facts.video}, sound {facts.audio}, timecode {facts.timecode}"
+            report.check(claim + (f", reel {facts.reel}" if facts.reel else ""), facts.timecode == "01:00:00:00")
+
+    def make_archive(self) -> None:
+        self.report.heading("Making an archive")
+        self.report.line("An archive is a directory that keeps every version of everything.")
+        self.must_run("init", self.place.archive)
+
+    def add_footage(self) -> None:
+        report = self.report
+        report.heading("Putting the footage into it")
+        for source in self.sources:
+            before = source.state()
+            report.line(f"{source.name}: {len(before)} files, {human_size(sum(size for _, size, _ in before))}")
+            self.must_run("add", self.place.archive, shortest(source.directory, self.place.work))
+            report.check(f"{source.name} itself was only read", source.state() == before)
+
+    def mount(self) -> None:
+        self.report.heading("Mounting it as a drive")
+        os.mkdir(self.place.mountpoint)
+        self.must_run("mount", self.place.archive, self.place.drive)
+        mounted = is_mounted(self.place.mountpoint)
+        if not self.report.check(f"{self.place.mountpoint} is a drive now", mounted):
+            raise GaveUp("Without the drive there is nothing more to show.")
+
+    def make_branch(self) -> None:
+        self.report.heading("Making a branch for the colour grade")
+        self.report.line("A branch is a directory with all of the footage in it, yours to change; it costs no space.")
+        self.must_run("branch", "create", self.place.archive, BRANCH)
+        files = [source.in_archive(file) for source in self.sources for file in source.files()]
+        there = all(os.path.lexists(self.place.in_branch(BRANCH, file)) for file in files)
+        self.report.check(f"the branch holds all {len(files)} files", there)
+
+    def change_a_picture(self) -> None:
+        """Puts another picture of the movie in the place of one, in the branch, with ordinary file calls."""
+        report = self.report
+        report.heading(f"Changing one picture of {EDITED_MOVIE} in the branch")
+        source = self.made.on_disk(EDITED_MOVIE)
+        file = self.made.in_archive(EDITED_MOVIE)
+        original = read_bytes(source)
+        taken, given = plan_swap(footage.picture_ranges(source), EDITED_PICTURE)
+        new_bytes = original[given.offset : given.offset + given.length]
+        with open(self.place.in_branch(BRANCH, file), "r+b") as movie:
+            movie.seek(taken.offset)
+            movie.write(new_bytes)
+            movie.flush()
+            os.fsync(movie.fileno())
+        report.line(f"wrote {len(new_bytes)} bytes at {taken.offset} of {self.place.drive}/{BRANCH}/{file}")
+
+        expected = original[: taken.offset] + new_bytes + original[taken.offset + len(new_bytes) :]
+        digests = {
+            "on disk": sha256(source),
+            "main": sha256(self.place.in_branch("main", file)),
+            BRANCH: sha256(self.place.in_branch(BRANCH, file)),
+        }
+        for where, digest in digests.items():
+            report.line(f"{where:<15} sha256 {digest[:32]}…")
+        unchanged = hashlib.sha256(original).hexdigest()
+        report.check("the source on disk is as it was", digests["on disk"] == unchanged)
+        report.check("main is as it was", digests["main"] == unchanged)
+        report.check(
+            f"{BRANCH} has the new picture and nothing else changed",
+            digests[BRANCH] == hashlib.sha256(expected).hexdigest() != unchanged,
+        )
+
+        before = play(self.place.in_branch("main", file)).pictures
+        after = play(self.place.in_branch(BRANCH, file)).pictures
+        differing = [n for n, (old, new) in enumerate(zip(before, after, strict=False)) if old != new]
+        report.check(
+            f"played, the two differ in picture {EDITED_PICTURE} alone",
+            len(before) == len(after) and differing == [EDITED_PICTURE],
+        )
+
+    def show_both_branches(self) -> None:
+        self.report.heading("Looking at both branches")
+        for branch in ("main", BRANCH):
+            self.report.line(f"{self.place.drive}/{branch}/")
+            entries = list(tree(self.place.in_branch(branch)))
+            for entry in entries[:LISTED]:
+                self.report.line(f"  {entry}")
+            if len(entries) > LISTED:
+                self.report.line(f"  … and {len(entries) - LISTED} more")
+        self.must_run("branch", "list", self.place.archive)
+
+    def keep_the_version(self) -> None:
+        report = self.report
+        report.heading("Keeping this version of the grade")
+        self.must_run("commit", self.place.archive, BRANCH, "-m", f"Replace picture {EDITED_PICTURE}")
+        self.must_run("log", self.place.archive, BRANCH)
+        file = self.made.in_archive(EDITED_MOVIE)
+        history = os.path.join(self.place.mountpoint, ".filmfs", "history", BRANCH)
+        wanted = sha256(self.place.in_branch(BRANCH, file))
+        versions = sorted(os.listdir(history)) if os.path.isdir(history) else []
+        kept = any(
+            sha256(path) == wanted
+            for version in versions
+            if os.path.isfile(path := os.path.join(history, version, file))
+        )
+        report.check(f"it can be read for ever under .filmfs/history/{BRANCH}/", kept)
+
+    def play_everything(self) -> None:
+        report = self.report
+        report.heading("Playing the footage from the drive")
+        files = [(source, file) for source in self.sources for file in source.files()]
+        movies = [(source, file) for source, file in files if is_movie(source.on_disk(file))]
+        for source, file in movies[:MOVIES_PLAYED]:
+            path = source.in_archive(file)
+            from_drive = play(self.place.in_branch("main", path))
+            from_disk = play(source.on_disk(file))
+            report.check(f"{path}: {from_drive}, each as in the source", from_drive.same_as(from_disk))
+        if len(movies) > MOVIES_PLAYED:
+            report.line(f"… and {len(movies) - MOVIES_PLAYED} more movies, not played here")
+
+    def check_archive(self) -> None:
+        self.report.heading("Proving the archive sound")
+        self.must_run("check", self.place.archive, "--data")
+
+    def must_run(self, *arguments: str) -> None:
+        """Runs filmfs as it would be typed; later steps need each one, so a failure ends the demo."""
+        self.report.command(shlex.join(["filmfs", *arguments]))
+        exit_code = run_filmfs(self.place, *arguments)
+        if exit_code != 0:
+            self.report.check(f"filmfs {arguments[0]} worked (it exited with {exit_code})", False)
+            raise GaveUp(f"What comes next needs 'filmfs {arguments[0]}', so the demo ends here.")
+
+
+def run_filmfs(place: Place, *arguments: str, shielded: bool = False) -> int:
+    """The filmfs of this environment; `shielded` ones do not hear the terminal's Ctrl-C."""
+    program = os.path.join(os.path.dirname(sys.executable), "filmfs")
+    return subprocess.run([program, *arguments], cwd=place.work, start_new_session=shielded).returncode
+
+
+def plan_swap(pictures: list[footage.ByteRange], place: int) -> tuple[footage.ByteRange, footage.ByteRange]:
+    """The picture at `place`, and the longest other one that fits where it lies."""
+    taken = pictures[place]
+    others = [picture for picture in pictures if picture != taken and picture.length <= taken.length]
+    return taken, max(others, key=lambda picture: picture.length)
+
+
+def play(path: str) -> Played:
+    """Decodes the first video track, PICTURES_PLAYED pictures at most."""
+    pictures: list[str] = []
+    ended_by = ""
+    started = time.monotonic()
+    try:
+        with av.open(path) as movie:
+            for frame in movie.decode(video=0):
+                if len(pictures) == PICTURES_PLAYED:
+                    ended_by = "limit"
+                    break
+                pictures.append(picture_hash(frame))
+    except av.FFmpegError as error:
+        ended_by = type(error).__name__
+    return Played(pictures, time.monotonic() - started, ended_by)
+
+
+def picture_hash(frame: av.VideoFrame) -> str:
+    if len(frame.planes) != len(frame.format.components):
+        frame = frame.reformat(format="yuv444p16le")
+    digest = hashlib.blake2b(digest_size=16)
+    for plane, component in zip(frame.planes, frame.format.components, strict=True):
+        # A row ends in padding, which holds whatever memory held before.
+        used = plane.width * ((component.bits + 7) // 8)
+        rows = memoryview(plane)
+        for start in range(0, plane.height * plane.line_size, plane.line_size):
+            digest.update(rows[start : start + used])
+    return digest.hexdigest()
+
+
+def is_movie(path: str) -> bool:
+    """Whether FFmpeg opens it and finds pictures that move; licences and lists are not movies."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with av.open(path) as movie:
+            return bool(movie.streams.video)
+    except (av.FFmpegError, ValueError):
+        return False
+
+
+def tree(directory: str) -> Iterator[str]:
+    """One line for each file and directory below, sizes first."""
+    for folder, folders, names in os.walk(directory):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            yield f"{human_size(os.lstat(path).st_size):>10}  {os.path.relpath(path, directory)}"
+
+
+def human_size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def shortest(path: str, start: str) -> str:
+    """`path` as seen from `start` where it lies below, else in full."""
+    return os.path.relpath(path, start) if path.startswith(start + os.sep) else path
+
+
+def read_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def offer_drive(place: Place, report: Report) -> None:
+    report.heading("Your turn")
+    report.line(f"The drive stays at {place.mountpoint} until you press Ctrl-C here. In the meantime:")
+    report.line()
+    report.line(f"- open {place.mountpoint} in a file browser or a player, and change what you like in {BRANCH}")
+    report.line("- make a branch of your own by making a directory:")
+    report.command(f"mkdir {shlex.quote(os.path.join(place.mountpoint, 'my-edit'))}")
+    report.line("- look into the past; every kept version is there, read-only:")
+    report.command(f"ls {shlex.quote(os.path.join(place.mountpoint, '.filmfs', 'history', BRANCH))}")
+    report.line("- ask the archive itself, mounted or not:")
+    program = shlex.quote(os.path.join(os.path.dirname(sys.executable), "filmfs"))
+    archive = shlex.quote(os.path.join(place.work, place.archive))
+    report.command(f"{program} ls {archive} main:")
+    report.command(f"{program} log {archive} {BRANCH}")
+
+
+def wait_for_ctrl_c() -> None:
+    try:
+        while True:
+            signal.pause()
+    except Stopped:
+        pass
+
+
+def clean_up(place: Place, report: Report, *, keep: bool) -> None:
+    """Takes the drive away, whatever happened before; nothing is removed while it is mounted."""
+    ignore_stop_signals()
+    if is_mounted(place.mountpoint):
+        report.heading("Taking the drive away")
+        report.command(f"filmfs umount --wait {place.drive}")
+        run_filmfs(place, "umount", "--wait", place.drive, shielded=True)
+        gone = not is_mounted(place.mountpoint)
+        if not report.check("the drive is gone, and all that was written is in the archive", gone):
+            report.line(f"Something still uses it: close that, then run 'filmfs umount --wait {place.mountpoint}'.")
+            return
+    if keep:
+        report.line(f"The archive stays in {os.path.join(place.work, place.archive)}")
+        report.line(f"Remove {place.work} when you are done with it.")
+    else:
+        shutil.rmtree(place.work)
+        report.line(f"{place.work} is removed.")
+
+
+def is_mounted(path: str) -> bool:
+    """Also true of a mount whose daemon is dead, for which os.path.ismount says False."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        places = [line.split()[4] for line in table]
+    escaped = os.path.realpath(path)
+    for character in "\\ \t\n":
+        escaped = escaped.replace(character, f"\\{ord(character):03o}")
+    return escaped in places
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Mounts for tests: one that a module shares, and one of a test's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.drive import Drive, watched
+
+
+@pytest.fixture(autouse=True)
+def watchdog() -> Iterator[None]:
+    """No test waits for ever on a mount that does not answer."""
+    with watched():
+        yield
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
+    """A mount that the tests of a module share; sound when they are done."""
+    drive = Drive(tmp_path_factory.mktemp("drive"))
+    drive.start()
+    try:
+        yield drive
+    finally:
+        drive.stop()
+    drive.assert_sound()
+    drive.assert_calm()
+
+
+@pytest.fixture
+def work(drive: Drive, request: pytest.FixtureRequest) -> Path:
+    """An empty directory in `main`, of one test."""
+    name = "".join(c if c.isalnum() else "_" for c in request.node.name)[:120]
+    path = drive.main / name
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Drive]:
+    """A mount of the test's own; sound when it is done."""
+    drive = Drive(tmp_path)
+    drive.start()
+    try:
+        yield drive
+    finally:
+        drive.stop()
+    drive.assert_sound()
+    drive.assert_calm()
