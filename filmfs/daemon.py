@@ -30,6 +30,7 @@ from filmfs.vfs.filesystem import FileSystem
 log = logging.getLogger("filmfs.daemon")
 
 _DISK_THREADS = 16
+_ANSWER_S = 10.0  # a client that does not read its answer for so long goes without
 _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 
 
@@ -119,8 +120,11 @@ class Daemon:
                 line = await _read_line(stream)
                 if not line:
                     return
-                answer = await self._obey(line)
-                await stream.send_all(encode(answer))
+                # What was begun is brought to its end and answered, also while the mount goes.
+                with trio.CancelScope(shield=True):
+                    answer = await self._obey(line)
+                    with trio.move_on_after(_ANSWER_S):
+                        await stream.send_all(encode(answer))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
 
@@ -133,7 +137,7 @@ class Daemon:
             return {"result": await self._run_command(command, arguments)}
         except FilmFSError as error:
             return failure(error)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             return failure(FilmFSError(f"the request cannot be understood: {error}"))
         except Exception as error:
             log.exception("a command failed")
@@ -152,10 +156,10 @@ class Daemon:
                     break
                 await trio.lowlevel.checkpoint()
         names, nodes = self._fs.changed_by_command(before)
-        self._session.forget_names(names)
-        if nodes:
-            await trio.to_thread.run_sync(self._session.forget_nodes, nodes)
+        if names or nodes:
+            await self._session.forget(names, nodes)
         await self._flusher.flush()
+        self._flusher.hurry()
         return result
 
 

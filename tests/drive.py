@@ -23,6 +23,7 @@ from filmfs.control import call
 
 FILMFS = [sys.executable, "-m", "filmfs"]
 PATIENCE_S = 60.0
+Done = subprocess.CompletedProcess[str]
 _running: set["Drive"] = set()
 
 
@@ -47,9 +48,10 @@ class Drive:
         """Mounts; returns when the mount answers."""
         reading, writing = os.pipe()
         command = [*FILMFS, "mount", "--foreground", f"--ready-fd={writing}", *options, self.root, str(self.mountpoint)]
+        environ = os.environ | environment
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], env=os.environ | environment
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], env=environ
             )
         os.close(writing)
         _running.add(self)
@@ -103,9 +105,9 @@ class Drive:
         """What the daemon said so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def command(self, name: str, **arguments: Any) -> dict[str, Any]:
+    def command(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """What the command line does, without starting a process for it."""
-        return call(self.root, name, arguments)
+        return call(self.root, verb, arguments)
 
     def commit(self, branch: str = "main", message: str = "") -> dict[str, Any]:
         """A commit; its facts."""
@@ -150,7 +152,7 @@ class Drive:
         _running.discard(self)
 
 
-def run_filmfs(*arguments: object, timeout: float = PATIENCE_S, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run_filmfs(*arguments: object, timeout: float = PATIENCE_S, **environment: str) -> Done:
     """Runs the command line as a person would."""
     return subprocess.run(
         [*FILMFS, *map(_argument, arguments)],

@@ -82,7 +82,7 @@ Progress = Callable[[int, bytes], None]
 def scan(paths: list[bytes], to: list[bytes], *, fix_names: bool = False, skip: bytes = b"") -> Scan:
     """Walks the sources. `DIR` arrives as DIR, `DIR/` as its contents. Raises NotFound for a path that is missing."""
     result = Scan()
-    taken: dict[tuple[bytes, ...], dict[bytes, bytes]] = {}
+    taken: _Taken = {}
     now = int(time.time())
     for depth in range(len(to)):
         made = os.stat_result(
@@ -96,6 +96,8 @@ def scan(paths: list[bytes], to: list[bytes], *, fix_names: bool = False, skip: 
             raise NotFound(f"{shown(path)} cannot be added: {error.strerror}") from error
         base = tuple(to)
         if stat.S_ISDIR(found.st_mode) and os.path.basename(path) in (b"", b".", b".."):
+            if _is_skipped(result, path, skip):
+                continue
             _scan_directory(result, path, base, fix_names, skip, taken)
         else:
             name = os.path.basename(path.rstrip(b"/"))
@@ -103,7 +105,10 @@ def scan(paths: list[bytes], to: list[bytes], *, fix_names: bool = False, skip: 
     return result
 
 
-_Taken = dict[tuple[bytes, ...], dict[bytes, bytes]]
+_Siblings = dict[bytes, tuple[bytes, bool]]
+"""Key → the name that has it, and whether that is a directory."""
+
+_Taken = dict[tuple[bytes, ...], _Siblings]
 
 
 def _scan_directory(
@@ -155,14 +160,13 @@ def _note(
     taken: _Taken,
 ) -> tuple[bytes, ...] | None:
     """Adds one source to the scan, unless its name cannot be kept; where it goes."""
-    if skip and stat.S_ISDIR(found.st_mode) and os.path.realpath(path) == skip:
-        result.problems.append(Problem(shown(path), "it is the archive itself", "Loop"))
+    is_directory = stat.S_ISDIR(found.st_mode)
+    if is_directory and _is_skipped(result, path, skip):
         return None
     siblings = taken.setdefault(parts, {})
     try:
         key = name_key(name)
-        if siblings.get(key, name) != name:
-            raise BadName(f"its name is the same as {shown(siblings[key])!r} under Unicode normalisation")
+        _refuse_twin(name, is_directory, siblings.get(key))
     except BadName as error:
         if not fix_names:
             way_out = "" if isinstance(error, NameTooLong) else " (--fix-names renames it)"
@@ -171,7 +175,7 @@ def _note(
         fixed = _free_name(name, siblings)
         result.renamed.append((shown(path), shown(fixed)))
         name, key = fixed, name_key(fixed)
-    siblings[key] = name
+    siblings[key] = name, is_directory
     inner = (*parts, name)
     result.sources.append(Source(path, inner, found))
     if stat.S_ISREG(found.st_mode):
@@ -180,12 +184,28 @@ def _note(
     return inner
 
 
-def _free_name(name: bytes, siblings: dict[bytes, bytes]) -> bytes:
+def _is_skipped(result: Scan, path: bytes, skip: bytes) -> bool:
+    if not skip or os.path.realpath(path) != skip:
+        return False
+    result.problems.append(Problem(shown(path), "it is the archive itself", "Loop"))
+    return True
+
+
+def _refuse_twin(name: bytes, is_directory: bool, twin: tuple[bytes, bool] | None) -> None:
+    """Two directories of one name become one; anything else of the same name would hide the other."""
+    if twin is None or (is_directory and twin == (name, True)):
+        return
+    if twin[0] != name:
+        raise BadName(f"its name is the same as {shown(twin[0])!r} under Unicode normalisation")
+    raise BadName("something else that is added has the same name")
+
+
+def _free_name(name: bytes, siblings: _Siblings) -> bytes:
     fixed = repaired_name(name)
-    stem, dot, ending = fixed.rpartition(b".")
+    whole, (stem, dot, ending) = fixed, fixed.rpartition(b".")
     number = 2
     while name_key(fixed) in siblings:
-        fixed = b"%s~%d.%s" % (stem, number, ending) if dot and stem else b"%s~%d" % (fixed, number)
+        fixed = repaired_name(b"%s~%d.%s" % (stem, number, ending) if dot and stem else b"%s~%d" % (whole, number))
         number += 1
     return fixed
 

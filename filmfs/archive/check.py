@@ -7,6 +7,7 @@ records are read in one view, beside whoever writes. What is proved is in store.
 versioning.check_rows.
 """
 
+import gc
 import json
 import os
 import resource
@@ -24,8 +25,9 @@ from filmfs.core.errors import FilmFSError
 from filmfs.store.blobs import Blobs
 from filmfs.store.check import BytesCheck, StoreCheck, Work, listed_files
 from filmfs.store.database import TABLES, Database, Snapshot, counter_key
-from filmfs.store.findings import Damaged, FaultKind, Finding, Findings, Meter, Progress, Reading
+from filmfs.store.findings import Damaged, FaultKind, Finding, Findings, Meter, Progress, Reading, silent
 from filmfs.versioning.check import Points, PointsCheck, check_changes, check_commits, check_xattrs, read_points
+from filmfs.versioning.check_links import LinksCheck
 from filmfs.versioning.check_rows import RowsCheck
 
 _META_MAGIC = (0xBEEFC0DE).to_bytes(4, "little")
@@ -79,11 +81,7 @@ class Report:
         return cls(faults, tuple(facts["notes"]), **rest)
 
 
-def _quiet(done: int, total: int, what: str) -> None:
-    """No progress."""
-
-
-def check_archive(root: str, *, data: bool = False, progress: Progress = _quiet) -> Report:
+def check_archive(root: str, *, data: bool = False, progress: Progress = silent) -> Report:
     """Proves the archive at `root`; `data` also re-hashes every byte.
 
     Damage is in the report and never raised. Raises NotAnArchive, WrongVersion, or what stopped the walk itself.
@@ -198,6 +196,8 @@ class _Walk:
         PointsCheck(reading, self.points).run()
         rows = RowsCheck(reading, self.points)
         rows.run()
+        if rows.links_in_doubt:
+            LinksCheck(reading, self.points).run()
         store = StoreCheck(reading, database, blobs, rows.referenced)
         store.run(listed)
         check_xattrs(reading)
@@ -247,6 +247,7 @@ def _say(**message: Any) -> None:
 def main(arguments: list[str]) -> int:
     """The walk as a program."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the map of the database is far larger than any core dump may be
+    gc.disable()  # rows are many, small and in no circles
     root, *options = arguments
     report = _Walk(root).run(
         data="--data" in options, progress=lambda done, total, what: _say(progress=[done, total, what])

@@ -16,6 +16,8 @@ from filmfs.store.records import read_frames
 from filmfs.versioning.layers import Branch, Layer
 from filmfs.versioning.publish import NewFile, Publisher
 
+_QUICK_NAMES = 1000  # changes that a branch or a commit may wait for; what is left is named by the next mount
+
 Facts = dict[str, Any]
 Steps = Generator[None, None, Facts]
 
@@ -32,13 +34,17 @@ def run(archive: Archive, name: str, arguments: Facts) -> Steps:
 
 
 def run_and_flush(archive: Archive, name: str, arguments: Facts) -> Facts:
-    """Runs a command to its end and makes it durable: for a caller without an event loop."""
+    """Runs a command to its end, makes it durable, and names commits if that is quick: for callers without a loop."""
     steps = run(archive, name, arguments)
     try:
         while True:
             next(steps)
     except StopIteration as end:
-        archive.history.flush()
+        history = archive.history
+        history.flush()
+        if name == "publish" or history.is_naming_quick(_QUICK_NAMES):
+            history.name_commits()
+            history.flush()
         facts: Facts = end.value
         return facts
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from filmfs.core.errors import Busy, Exists, NotAnArchive, ReadOnly, WrongVersion, from_os_error
 from filmfs.core.ids import ROOT_FILE, BlobId, BranchId, FileId, LayerId
+from filmfs.core.paths import shown
 from filmfs.store.blobs import Blobs, read_record
 from filmfs.store.contents import Contents
 from filmfs.store.database import Database, counter_key
@@ -106,7 +107,8 @@ class Archive:
                 os.mkdir(os.path.join(root, "blobs", f"{byte:02x}"), 0o700)
         except OSError as error:
             raise from_os_error(error, f"making an archive at {root}") from error
-        settings = Settings(str(uuid.uuid4()), name or os.path.basename(root) or "archive")
+        called = name or os.path.basename(root) or "archive"
+        settings = Settings(str(uuid.uuid4()), shown(called.encode(errors="surrogateescape")))
         _make_database(os.path.join(root, "meta.lmdb"), author, clock())
         _write_settings(root, settings)
         return settings
@@ -272,6 +274,9 @@ def read_settings(root: str) -> Settings:
     unknown = sorted(set(values) - known)
     if unknown:
         raise NotAnArchive(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    for key, kind in {"id": str, "name": str, "auto_commit_s": int}.items():
+        if not isinstance(values.get(key, 0 if key == "auto_commit_s" else None), kind):
+            raise NotAnArchive(f"{path}: the setting {key!r} is missing or has a value that it cannot have")
     return Settings(**{key: value for key, value in values.items() if key != "format"})
 
 
@@ -280,8 +285,8 @@ def _write_settings(root: str, settings: Settings) -> None:
     text = (
         f"# A filmfs archive. Its bytes are whole files under blobs/, named by their ContentId.\n"
         f"format = {FORMAT}\n"
-        f"id = {json.dumps(settings.id)}\n"
-        f"name = {json.dumps(settings.name)}\n"
+        f"id = {_toml_string(settings.id)}\n"
+        f"name = {_toml_string(settings.name)}\n"
         f"# Commit a branch by itself when it was quiet for so many seconds; 0 never does.\n"
         f"auto_commit_s = {settings.auto_commit_s}\n"
     )
@@ -294,6 +299,11 @@ def _write_settings(root: str, settings: Settings) -> None:
     sync_path(root)
     with contextlib.suppress(OSError):
         sync_path(os.path.dirname(root))
+
+
+def _toml_string(text: str) -> str:
+    """JSON's escapes are TOML's too, but for pairs of surrogates."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _make_database(path: str, author: str, now: int) -> None:

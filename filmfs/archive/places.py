@@ -17,8 +17,8 @@ from filmfs.store.check import read_map
 from filmfs.store.contents import CONTENT, DRAFT
 from filmfs.store.database import Transaction
 from filmfs.store.findings import Finding, OfBlob, OfBranch, OfContent, OfEntry, OfLayer, OfPage, OfRow, OfXattrs
-from filmfs.versioning.check import Points
-from filmfs.versioning.check_rows import read_entry, read_inode
+from filmfs.versioning.check import Points, newest_row
+from filmfs.versioning.check_walk import read_entry, read_inode
 from filmfs.versioning.layers import Branch
 from filmfs.versioning.rows import DIRENT, INODE, Entry, Inode, Kind, entry_prefix, inode_prefix, layer_of, layer_suffix
 
@@ -180,11 +180,8 @@ class PlaceFinder:
         return f"layer {layer}"
 
     def _newest(self, table: bytes, prefix: bytes, at: LayerId) -> LayerId | None:
-        length = len(prefix) + 8
-        for key, _ in self._transaction.scan(table, prefix, prefix + layer_suffix(at)):
-            if len(key) == length and self._points.sees(at, layer_of(key)):
-                return layer_of(key)
-        return None
+        row = newest_row(self._transaction, self._points, table, prefix, at)
+        return None if row is None else layer_of(row[0])
 
     def _paths(self, file: FileId, at: LayerId) -> list[bytes]:
         """Every path that leads to an inode in the layer `at`; by what the inode says if no name does."""

@@ -14,7 +14,7 @@ from filmfs.archive import Archive, Mode
 from filmfs.archive.adding import check_destination, forget_progress, scan, take_bytes
 from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, when
-from filmfs.cli.mountinfo import place_in_mount
+from filmfs.cli.mountinfo import is_in_mount, place_in_mount
 from filmfs.control import call, refresh
 from filmfs.core.errors import FilmFSError, IsADirectory, LeftOut, Usage
 from filmfs.core.ids import FileId
@@ -102,9 +102,7 @@ def add(
     if taken.problems:
         for problem in taken.problems:
             output.remark(f"left out: {problem.path}: {problem.reason}")
-        raise SourceChanged(
-            f"{len(taken.problems)} of the sources were left out; the rest is in {branch}", told=as_json
-        )
+        raise LeftOut(f"{len(taken.problems)} of the sources were left out; the rest is in {branch}", told=as_json)
 
 
 def ls(
@@ -159,8 +157,8 @@ def info(
     verbose: Verbose = False,
 ) -> None:
     """Tell all that is known of a file: what it is, where its bytes are, when it changed."""
-    if place is None:
-        archive, place = place_in_mount(archive)
+    if place is None or is_in_mount(place):
+        archive, place = place_in_mount(place or archive)
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
         where = parse_place(place)

@@ -14,14 +14,28 @@ def filmfs_mounts() -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
+def is_in_mount(path: str) -> bool:
+    """Whether `path` is a file or directory inside a filmfs mount, which no BRANCH:PATH is."""
+    return os.path.lexists(path) and any(_lies_in(_absolute(path), mountpoint) for mountpoint in filmfs_mounts())
+
+
 def place_in_mount(path: str) -> tuple[str, str]:
     """The archive and BRANCH:PATH of a path inside a mount. Raises NotFound or Usage."""
-    absolute = os.path.join(os.path.realpath(os.path.dirname(path) or "."), os.path.basename(path))
+    absolute = _absolute(path)
     for mountpoint in filmfs_mounts():
-        if absolute == mountpoint or absolute.startswith(mountpoint.rstrip("/") + "/"):
+        if _lies_in(absolute, mountpoint):
             parts = [part for part in absolute[len(mountpoint) :].split("/") if part]
             return _archive_at(mountpoint), _place(parts, path)
     raise NotFound(f"{path} is not inside a mounted archive; write: filmfs info ARCHIVE BRANCH:PATH")
+
+
+def _absolute(path: str) -> str:
+    """The path with its directory resolved: a symlink at its end is what is asked about."""
+    return os.path.join(os.path.realpath(os.path.dirname(path) or "."), os.path.basename(path))
+
+
+def _lies_in(absolute: str, mountpoint: str) -> bool:
+    return absolute == mountpoint or absolute.startswith(mountpoint.rstrip("/") + "/")
 
 
 def _archive_at(mountpoint: str) -> str:

@@ -180,7 +180,7 @@ class SourceChanged(FilmFSError):
 class LeftOut(FilmFSError):
     """Some of what was asked for could not be taken; the rest is done."""
 
-    errno, http_status, exit_code = _e.EIO, 207, 48
+    errno, http_status, exit_code = _e.EIO, 422, 48
 
 
 class Unsound(FilmFSError):

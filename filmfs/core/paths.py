@@ -36,6 +36,20 @@ def name_key(name: bytes) -> bytes:
     return key
 
 
+def spellings(name: bytes) -> set[bytes]:
+    """A name as given, composed (NFC) and taken apart (NFD)."""
+    if name.isascii():
+        return {name}
+    text = name.decode("utf-8", errors="surrogateescape")
+    forms = (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text))
+    return {form.encode("utf-8", errors="surrogateescape") for form in forms}
+
+
+def is_only_spelling(name: bytes) -> bool:
+    """Whether no composing or taking apart of its characters gives another spelling of a name."""
+    return len(spellings(name)) == 1
+
+
 def shown(name: bytes) -> str:
     """`name` for a person: bytes that are not UTF-8 as \\xNN."""
     return name.decode("utf-8", errors="backslashreplace")

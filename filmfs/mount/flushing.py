@@ -6,9 +6,11 @@ time, and commits get their ids when all their contents are sealed.
 
 import logging
 import math
+import sys
 
 import trio
 
+from filmfs.archive.naming import names_of
 from filmfs.core.errors import FilmFSError
 from filmfs.core.ids import CommitId, LayerId
 from filmfs.vfs.filesystem import FileSystem
@@ -16,6 +18,7 @@ from filmfs.vfs.filesystem import FileSystem
 log = logging.getLogger("filmfs.flush")
 
 INTERVAL_S = 1.0
+_NAMES_IN_THREAD = 1000  # changes; more would hold the interpreter from the requests for too long
 _QUIET_S = 2.0  # a file that was closed is hashed when nothing was changed for so long, or at the latest …
 _LATEST_S = 10.0  # … after this
 
@@ -31,6 +34,7 @@ class Flusher:
         self._lock = trio.Lock()
         self._asked = 0
         self._done = 0
+        self._hurried = False
         self.last_error: str | None = None
 
     async def flush(self) -> None:
@@ -72,7 +76,8 @@ class Flusher:
                 changes, quiet_since = self._fs.changes, now
             try:
                 await self.flush()
-                if now - quiet_since >= _QUIET_S or now - waiting_since >= _LATEST_S:
+                if self._hurried or now - quiet_since >= _QUIET_S or now - waiting_since >= _LATEST_S:
+                    self._hurried = False
                     await self.seal()
                     waiting_since = trio.current_time()
                 settings = self._fs.archive.settings
@@ -90,31 +95,41 @@ class Flusher:
         """Hashes what may be hashed and names the commits that this completes; begins nothing after `within_s`."""
         sealed = 0
         deadline = trio.current_time() + within_s
-        for sealable in self._history.drafts.sealable():
-            if trio.current_time() > deadline:
+        ready = self._history.drafts.sealable()
+        try:
+            for sealable in ready:
+                if trio.current_time() > deadline:
+                    break
+                try:
+                    outcome = await trio.to_thread.run_sync(self._history.seal, sealable, limiter=self._codec)
+                except (FilmFSError, OSError, MemoryError) as error:
+                    log.error("a closed file cannot be hashed yet: %s", error)
+                    continue
+                self._fs.sealed(outcome)
+                sealed += 1
+        finally:
+            for sealable in ready:  # those that are sealed are not known any more
                 self._history.drafts.unsealed(sealable.id)
-                continue
-            try:
-                outcome = await trio.to_thread.run_sync(self._history.seal, sealable, limiter=self._codec)
-            except FilmFSError as error:
-                log.error("a closed file cannot be hashed yet: %s", error)
-                self._history.drafts.unsealed(sealable.id)
-                continue
-            except BaseException:
-                self._history.drafts.unsealed(sealable.id)
-                raise
-            self._fs.sealed(outcome)
-            sealed += 1
         if sealed:
             await self.flush()
-        if trio.current_time() <= deadline and next(self._history.unnamed(), None) is not None:
-            names = await trio.to_thread.run_sync(self._compute_names, limiter=self._codec)
-            if self._history.take_names(names):
-                await self.flush()
+        unnamed = trio.current_time() <= deadline and next(self._history.unnamed(), None) is not None
+        if unnamed and self._history.take_names(await self._names()):
+            await self.flush()
 
-    def _compute_names(self) -> dict[LayerId, CommitId]:
-        with self._history.database.snapshot() as snapshot:
-            return self._history.compute_names(snapshot)
+    async def _names(self) -> dict[LayerId, CommitId]:
+        """The ids that commits can have now; large ones are worked out by a process of their own."""
+        if self._history.is_naming_quick(_NAMES_IN_THREAD):
+            return await trio.to_thread.run_sync(self._history.find_names, limiter=self._codec)
+        command = [sys.executable, "-P", "-m", "filmfs.archive.naming", self._fs.archive.root]
+        done = await trio.run_process(command, capture_stdout=True, check=False)
+        if done.returncode != 0:
+            log.error("commits cannot be named yet: the process that does it ended with %d", done.returncode)
+            return {}
+        return names_of(done.stdout)
+
+    def hurry(self) -> None:
+        """Has `run` seal and name at its next turn."""
+        self._hurried = True
 
     def _commit_all(self) -> None:
         for branch in self._history.table.alive():

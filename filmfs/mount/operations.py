@@ -29,6 +29,7 @@ from pyfuse3 import (
 )
 
 from filmfs.core.errors import NotFound
+from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.translate import answers_fuse, entry, no_entry
 from filmfs.versioning.rows import Kind
@@ -68,11 +69,11 @@ class Operations(pyfuse3.Operations):
         try:
             attributes, exact = self._fs.lookup(NodeId(parent_inode), name)
         except NotFound:
-            # Names at the mount's root, and in history, come and go behind the kernel's back.
-            if parent_inode >> 44:
+            # Names at the mount's root come and go behind the kernel's back, other spellings without its knowing.
+            if parent_inode >> 44 and name.isascii():
                 return no_entry()
             raise
-        return entry(attributes, exact=exact)
+        return entry(attributes, name, exact=exact)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         return None
@@ -111,34 +112,36 @@ class Operations(pyfuse3.Operations):
         kind = _KINDS.get(S_IFMT(mode))
         if kind is None:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        return entry(self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev))
+        return entry(self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev), name)
 
     @answers_fuse
     async def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
         author = _user_name(ctx.uid)
         made = self._fs.make(NodeId(parent_inode), name, Kind.DIRECTORY, mode, ctx.uid, ctx.gid, author=author)
-        return entry(made)
+        return entry(made, name)
 
     @answers_fuse
     async def symlink(
         self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
         parent = NodeId(parent_inode)
-        return entry(self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target))
+        return entry(self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target), name)
 
     @answers_fuse
     async def link(
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
-        return entry(self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name))
+        return entry(self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name), new_name)
 
     @answers_fuse
     async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         self._fs.unlink(NodeId(parent_inode), name)
+        self._forget_other_spellings(parent_inode, name)
 
     @answers_fuse
     async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         self._fs.rmdir(NodeId(parent_inode), name)
+        self._forget_other_spellings(parent_inode, name)
 
     @answers_fuse
     async def rename(
@@ -160,8 +163,11 @@ class Operations(pyfuse3.Operations):
             replace=not flags & pyfuse3.RENAME_NOREPLACE,
             exchange=bool(flags & pyfuse3.RENAME_EXCHANGE),
         )
-        if parent_inode_old >> 44 != parent_inode_new >> 44:
-            # The kernel moved its old node to the new name; in the other branch the file has another number.
+        self._forget_other_spellings(parent_inode_old, name_old)
+        self._forget_other_spellings(parent_inode_new, name_new)
+        if parent_inode_old >> 44 != parent_inode_new >> 44 or not is_only_spelling(name_new):
+            # The kernel moved its old node, with the time that it may keep it, to the new name. That name may have
+            # other spellings, and in another branch the file has another number.
             pyfuse3.invalidate_entry_async(parent_inode_new, name_new, ignore_enoent=True)
 
     # Files
@@ -172,7 +178,7 @@ class Operations(pyfuse3.Operations):
     ) -> tuple[FileInfo, EntryAttributes]:
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
         handle = self._fs.open(made.node, writing=flags & os.O_ACCMODE != os.O_RDONLY)
-        return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made)
+        return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made, name)
 
     @answers_fuse
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
@@ -232,7 +238,7 @@ class Operations(pyfuse3.Operations):
         reader = self._fs.read_directory(fh, start_id)
         while (found := reader.next()) is not None:
             name, attributes, position = found
-            if not pyfuse3.readdir_reply(token, FileNameT(name), entry(attributes), position):
+            if not pyfuse3.readdir_reply(token, FileNameT(name), entry(attributes, name), position):
                 return
 
     @answers_fuse
@@ -274,6 +280,11 @@ class Operations(pyfuse3.Operations):
     @answers_fuse
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
         return True
+
+    def _forget_other_spellings(self, parent: InodeT, name: FileNameT) -> None:
+        """What happened under one spelling of a name must show under those that the kernel may have kept."""
+        for other in spellings(name) - {name}:
+            pyfuse3.invalidate_entry_async(parent, FileNameT(other), ignore_enoent=True)
 
 
 def _user_name(uid: int) -> str:

@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Iterable
 
-from filmfs.core.errors import Busy, NotADirectory, NotFound, Refused, Usage
+from filmfs.core.errors import Busy, NotADirectory, NotEmpty, NotFound, Refused, Usage
 
 _PASSED_ON = {"allow_other", "allow_root", "ro", "dev", "suid", "nodev", "nosuid", "exec", "noexec", "noatime", "debug"}
 
@@ -19,7 +19,7 @@ def check_options(options: Iterable[str]) -> set[str]:
 
 
 def check_mountpoint(mountpoint: str, root: str) -> str:
-    """The absolute path of a directory that can be mounted on. Raises NotFound, NotADirectory, Busy, Usage."""
+    """The absolute path of a directory to mount on. Raises NotFound, NotADirectory, NotEmpty, Busy, Refused, Usage."""
     path = os.path.abspath(mountpoint)
     try:
         os.stat(path)
@@ -36,4 +36,14 @@ def check_mountpoint(mountpoint: str, root: str) -> str:
     real = os.path.realpath(path)
     if real == root or real.startswith(root + os.sep) or root.startswith(real + os.sep):
         raise Usage(f"the mountpoint {mountpoint} and the archive {root} lie in each other; choose another directory")
+    _refuse_if_full(path, mountpoint)
     return path
+
+
+def _refuse_if_full(path: str, mountpoint: str) -> None:
+    try:
+        full = bool(os.listdir(path))
+    except OSError as error:
+        raise Refused(f"the mountpoint {mountpoint} cannot be used: {error.strerror}") from None
+    if full:
+        raise NotEmpty(f"the mountpoint {mountpoint} is not empty, and a mount would hide what is in it; choose another")

@@ -3,8 +3,8 @@
 import errno
 import logging
 import os
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import pyfuse3
 import trio
@@ -16,6 +16,8 @@ from filmfs.vfs.filesystem import FileSystem
 
 log = logging.getLogger("filmfs.mount")
 
+_FORGET_S = 10.0
+
 
 class Session:
     """One FUSE mount, from `mount` to `unmount`."""
@@ -23,7 +25,7 @@ class Session:
     def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter) -> None:
         self._operations = Operations(filesystem, flusher, disk)
         self._name = filesystem.archive.settings.name
-        self.mountpoint = ""
+        self._serving = False
 
     def mount(self, mountpoint: str, options: set[str]) -> None:
         """Mounts. Raises Refused when the kernel or fusermount3 would not."""
@@ -33,11 +35,14 @@ class Session:
             pyfuse3.init(self._operations, mountpoint, chosen)
         except RuntimeError as error:
             raise Refused(f"the mount at {mountpoint} was refused: {_reason(options)}") from error
-        self.mountpoint = mountpoint
 
     async def serve(self) -> None:
         """Answers requests until the mount is gone."""
-        await pyfuse3.main(min_tasks=2)
+        self._serving = True
+        try:
+            await pyfuse3.main(min_tasks=2)
+        finally:
+            self._serving = False
 
     def stop(self) -> None:
         """Ends `serve`."""
@@ -45,23 +50,31 @@ class Session:
 
     def unmount(self) -> None:
         """Takes the mount away; what still uses it gets errors."""
-        pyfuse3.close(unmount=False)
-        if self.mountpoint and os.path.ismount(self.mountpoint):
-            subprocess.run(["fusermount3", "-uzq", self.mountpoint], check=False)
+        # libfuse lets go of the kernel first, so that this never waits for itself, and sees if somebody unmounted already.
+        pyfuse3.close(unmount=True)
 
-    def forget_names(self, names: Iterable[tuple[int, bytes]]) -> None:
-        """Has the kernel ask again for names that changed behind its back. Never waits."""
+    async def forget(self, names: Iterable[tuple[int, bytes]], nodes: Iterable[int]) -> None:
+        """Has the kernel ask again for names, attributes and bytes that changed behind its back."""
+        # The kernel may make this wait for a request that nobody answers any more.
+        with trio.move_on_after(_FORGET_S) as limit:
+            await trio.to_thread.run_sync(self._forget, list(names), list(nodes), abandon_on_cancel=True)
+        if limit.cancelled_caught:
+            log.error("the kernel did not clear its caches within %.0f s; they may be old for a while", _FORGET_S)
+
+    def _forget(self, names: list[tuple[int, bytes]], nodes: list[int]) -> None:
         for parent, name in names:
-            pyfuse3.invalidate_entry_async(pyfuse3.InodeT(parent), pyfuse3.FileNameT(name), ignore_enoent=True)
-
-    def forget_nodes(self, nodes: Iterable[int]) -> None:
-        """Has the kernel ask again for attributes and bytes. Waits for the kernel: call it from another thread."""
+            self._tell(partial(pyfuse3.invalidate_entry, pyfuse3.InodeT(parent), pyfuse3.FileNameT(name)))
         for node in nodes:
-            try:
-                pyfuse3.invalidate_inode(pyfuse3.InodeT(node), attr_only=False)
-            except OSError as error:
-                if error.errno != errno.ENOENT:
-                    log.warning("the kernel's cache of node %d could not be cleared: %s", node, error)
+            self._tell(partial(pyfuse3.invalidate_inode, pyfuse3.InodeT(node), attr_only=False))
+
+    def _tell(self, notice: Callable[[], None]) -> None:
+        if not self._serving:
+            return
+        try:
+            notice()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTCONN, errno.ENODEV):  # it knows nothing of it, or is gone
+                log.warning("the kernel's caches could not be cleared: %s", error)
 
 
 def _reason(options: set[str]) -> str:

@@ -4,11 +4,13 @@ import errno
 import functools
 import logging
 from collections.abc import Callable, Coroutine
+from stat import S_ISDIR
 from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
 
 from filmfs.core.errors import FilmFSError, from_os_error
+from filmfs.core.paths import is_only_spelling
 from filmfs.vfs.nodes import Attributes
 
 log = logging.getLogger("filmfs.mount")
@@ -36,6 +38,8 @@ _USUAL = {
 
 _STABLE_S = 300.0
 """How long the kernel may keep what changes only through this mount; other doors' changes are announced to it."""
+_DIRECTORY_S = 1.0
+"""The same for other directories, whose permissions the kernel needs in every path that goes through them."""
 
 
 def answers_fuse(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P, Coroutine[Any, Any, _R]]:
@@ -62,13 +66,18 @@ def answers_fuse(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P,
     return answering
 
 
-def entry(attributes: Attributes, *, exact: bool = True) -> pyfuse3.EntryAttributes:
-    """The kernel's form of attributes. A name found under another spelling is not kept: its twin may go unseen."""
+def entry(attributes: Attributes, name: bytes = b"", *, exact: bool = True) -> pyfuse3.EntryAttributes:
+    """The kernel's form of attributes, for what was found as `name`.
+
+    The kernel may keep a name only if it has no second spelling (`exact`: this is not it): what happens to a file under
+    one goes unseen by what was kept under the other.
+    """
+    keep = attributes.stable and exact and is_only_spelling(name)
     found = pyfuse3.EntryAttributes()
     found.st_ino = pyfuse3.InodeT(attributes.node)
     found.generation = 0
-    found.attr_timeout = _STABLE_S if attributes.stable else 0.0
-    found.entry_timeout = _STABLE_S if attributes.stable and exact else 0.0
+    found.attr_timeout = _STABLE_S if attributes.stable else _DIRECTORY_S if S_ISDIR(attributes.mode) else 0.0
+    found.entry_timeout = _STABLE_S if keep else 0.0
     found.st_mode = pyfuse3.ModeT(attributes.mode)
     found.st_nlink = attributes.nlink
     found.st_uid = attributes.uid

@@ -158,6 +158,10 @@ Progress = Callable[[int, int, str], None]
 """Called now and then with what is done, of how much, and what it is."""
 
 
+def silent(done: int, total: int, what: str) -> None:
+    """Tells nobody."""
+
+
 class Meter:
     """Counts steps and tells of them a few times a second."""
 
@@ -205,16 +209,22 @@ class Reading:
             met += 1
             self.meter.step()
             try:
-                value = self.transaction.value(table, key, raw)
+                yield key, self.transaction.value(table, key, raw)
             except Corrupt as error:
                 self.findings.add(FaultKind.RECORD, str(error), subject(key) if subject else None)
-                value = DAMAGED
-            yield key, value
+                yield key, DAMAGED
         self.records += met
         expected = self.transaction.count(table)
         if met != expected:
             what = f"the table {table.decode()} should hold {expected} records and shows {met}"
             self.findings.add(FaultKind.DATABASE, what)
+
+    def read(self, table: bytes, key: bytes, raw: bytes) -> Any:
+        """The value of a raw record, or DAMAGED. The walk over the table notes the damage."""
+        try:
+            return self.transaction.value(table, key, raw)
+        except Corrupt:
+            return DAMAGED
 
     def get(self, table: bytes, key: bytes) -> Any:
         """The value under `key`, None when there is no record, DAMAGED when it cannot be read."""

@@ -8,7 +8,8 @@ Names in branches are not this module's business.
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -141,7 +142,7 @@ class Ingest:
 
     def _stage(self, source: int, size: int, key: bytes, progress: Progress) -> tuple[_Staged, bool]:
         if size <= LITERAL_MAX:
-            data = _read_small(source)
+            data = _read_small(source, size)
             content, leaves = identify([data])
             progress(len(data))
             return _Staged(key, content, leaves, ExtentMap.of_bytes(data), None), False
@@ -206,33 +207,40 @@ def _moved(before: os.stat_result, after: os.stat_result) -> bool:
     )
 
 
-def _read_small(source: int) -> bytes:
-    parts = []
-    while part := os.read(source, LITERAL_MAX + 1):
-        parts.append(part)
-    return b"".join(parts)
+def _read_small(source: int, size: int) -> bytes:
+    """All bytes; of a file that grows a few more than `size`, and not all that follow."""
+    data = b""
+    with _disk_errors():
+        while len(data) <= size and (part := os.read(source, LITERAL_MAX + 1)):
+            data += part
+    return data
 
 
 def _hash_and_copy(source: int, target: int | None, progress: Progress) -> tuple[int, bytes]:
     """Reads `source` to its end, writes it to `target` if there is one; (length, joined leaf hashes).
 
     What is hashed is the buffer that was written. Hashing runs beside the copy (BLAKE3 lets go of the interpreter
-    lock), a few buffers behind; the buffers are used again, since fresh memory costs more than the copy.
+    lock), a few buffers behind; the buffers are used again, since fresh memory costs more than the copy. A file that
+    grows is left when there is more than it had: one that grows as fast as it is read has no end.
     """
-    first = bytearray(min(_STEP, os.fstat(source).st_size + 1))
-    filled = _fill(source, first)
-    if filled < len(first):
-        step = memoryview(first)[:filled]
-        _write_all(target, step)
-        progress(filled)
-        return filled, b"".join(_leaf_hashes(step))
-    if len(first) < _STEP:
-        first += bytes(_STEP - filled)
-        filled += _fill(source, memoryview(first)[filled:])
-    return _pipeline(source, target, first, filled, progress)
+    with _disk_errors():
+        size = os.fstat(source).st_size
+        first = bytearray(min(_STEP, size + 1))
+        filled = _fill(source, first)
+        if filled < len(first):
+            step = memoryview(first)[:filled]
+            _write_all(target, step)
+            progress(filled)
+            return filled, b"".join(_leaf_hashes(step))
+        if len(first) < _STEP:
+            first += bytes(_STEP - filled)
+            filled += _fill(source, memoryview(first)[filled:])
+        return _pipeline(source, target, size, first, filled, progress)
 
 
-def _pipeline(source: int, target: int | None, buffer: bytearray, filled: int, progress: Progress) -> tuple[int, bytes]:
+def _pipeline(
+    source: int, target: int | None, size: int, buffer: bytearray, filled: int, progress: Progress
+) -> tuple[int, bytes]:
     leaves: list[bytes] = []
     work: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
     free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
@@ -256,13 +264,19 @@ def _pipeline(source: int, target: int | None, buffer: bytearray, filled: int, p
             length += filled
             progress(filled)
             buffer = free.get()
-            filled = _fill(source, buffer)
-    except OSError as error:
-        raise from_os_error(error, "copying a source file") from error
+            filled = _fill(source, buffer) if length <= size else 0
     finally:
         work.put(None)
         hasher.join()
     return length, b"".join(leaves)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, "copying a source file") from error
 
 
 def _fill(source: int, buffer: bytearray | memoryview) -> int:

@@ -178,15 +178,16 @@ def write_cut(transaction: Transaction, cut: Cut) -> None:
             for key, entry in entries.items():
                 value = None if entry is None else entry.as_value(key)
                 _write_row(transaction, DIRENT, entry_prefix(directory, key), buffer.layer, value)
-    for outcome in cut.seals:
-        record_seal(transaction, outcome)
-        for owner in outcome.owners:
-            _resolve(transaction, owner, outcome.draft, outcome.content)
     for (table, key), record in cut.records.items():
         if record is None:
             transaction.delete(table, key)
         else:
             transaction.put(table, key, record)
+    # Seals last: an edit that began before its base was sealed has noted the base's staging file as staged.
+    for outcome in cut.seals:
+        record_seal(transaction, outcome)
+        for owner in outcome.owners:
+            _resolve(transaction, owner, outcome.draft, outcome.content)
 
 
 def _write_row(transaction: Transaction, table: bytes, prefix: bytes, layer: LayerId, value: object | None) -> None:

@@ -9,7 +9,7 @@ from blake3 import blake3
 from filmfs.core.errors import FilmFSError
 from filmfs.core.ids import BranchId, FileId, LayerId
 from filmfs.core.paths import name_key
-from filmfs.store.database import Snapshot
+from filmfs.store.database import Snapshot, Transaction
 from filmfs.store.findings import DAMAGED, FaultKind, OfBranch, OfEntry, OfLayer, OfRow, OfXattrs, Reading, Subject
 from filmfs.store.records import canonical
 from filmfs.versioning.buffers import Buffers
@@ -63,6 +63,19 @@ class Points:
     def alive(self) -> list[Branch]:
         """The branches that are not deleted."""
         return [branch for branch in self.branches.values() if not branch.deleted]
+
+
+def newest_row(
+    transaction: Transaction, points: Points, table: bytes, prefix: bytes, at: LayerId
+) -> tuple[bytes, bytes] | None:
+    """The row that begins with `prefix` and that the layer `at` sees: its key and raw record."""
+    length = len(prefix) + 8
+    row = transaction.first(table, prefix + layer_suffix(at))
+    while row is not None and row[0].startswith(prefix):
+        if len(row[0]) == length and points.sees(at, layer_of(row[0])):
+            return row
+        row = transaction.first(table, row[0] + b"\0")
+    return None
 
 
 def read_points(reading: Reading) -> Points:
@@ -230,14 +243,16 @@ def check_commits(reading: Reading, points: Points) -> int:
 
 
 def _still_view(reading: Reading, points: Points, layer: LayerId) -> View:
-    return _StillView(Snapshot(reading.transaction), points.branch_of, points.lineage_at(layer))
+    return _StillView(Snapshot(reading.transaction), points, layer)
 
 
 class _StillView(View):
     """A view of what does not change any more: directories and their paths are looked up once."""
 
-    def __init__(self, snapshot: Snapshot, branch_of: dict[LayerId, BranchId], lineage: Lineage) -> None:
-        super().__init__(snapshot, Buffers(), branch_of, lineage)
+    def __init__(self, snapshot: Snapshot, points: Points, layer: LayerId) -> None:
+        super().__init__(snapshot, Buffers(), points.branch_of, points.lineage_at(layer))
+        self._points = points
+        self._layer = layer
         self._directories: dict[FileId, Inode] = {}
         self._paths: dict[FileId, bytes | None] = {}
 
@@ -246,6 +261,11 @@ class _StillView(View):
         if found is not None and found.kind is Kind.DIRECTORY:
             self._directories[file] = found
         return found
+
+    def _newest(self, transaction: Transaction, table: bytes, prefix: bytes) -> list[object] | None:
+        row = newest_row(transaction, self._points, table, prefix, self._layer)
+        value: list[object] | None = None if row is None else transaction.value(table, *row)
+        return value
 
     def path_of(self, file: FileId) -> bytes | None:
         if file not in self._paths:

@@ -7,7 +7,7 @@
 is that of the change, not of the tree. It needs every content that it names to be sealed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from blake3 import blake3
@@ -33,56 +33,76 @@ def commit_id(
 
 
 def _describe(changes: Iterable[bytes], after: View, before: View | None) -> list[list[Any]] | None:
+    entries, files = _by_kind(changes)
+    paths = _Paths(after)
     found: dict[bytes, list[Any]] = {}
-    for change in changes:
-        kind, prefix = change[8:9], change[9:]
-        if kind == b"i":
-            paths = _paths_of(FileId(int.from_bytes(prefix, "big")), after)
+    for prefix in entries:
+        directory, key = split_entry_key(prefix)
+        above = paths.of_directory(directory)
+        if above is None:
+            continue
+        entry = after.entry_at(directory, key)
+        if entry is None:
+            found[_joined(above, key)] = [_joined(above, key)]
         else:
-            paths = _path_of_entry(prefix, after)
-        for path, inode, file in paths:
-            if inode is None:
-                found.setdefault(path, [path])
-            elif isinstance(inode.content, int):
-                return None
-            else:
-                found[path] = _fields(path, inode, file, before)
+            files.setdefault(entry.file)
+    for file in files:
+        inode = after.inode(file)
+        if inode is None:
+            continue
+        if isinstance(inode.content, int):
+            return None
+        for path in paths.of_inode(inode):
+            found[path] = _fields(path, inode, file, before)
     return [found[path] for path in sorted(found)]
 
 
-_Path = tuple[bytes, Inode | None, FileId]
+def _by_kind(changes: Iterable[bytes]) -> tuple[list[bytes], dict[FileId, None]]:
+    """The changed entries' prefixes and the changed inodes, both in the order of their keys."""
+    entries: list[bytes] = []
+    files: dict[FileId, None] = {}
+    for change in changes:
+        if change[8:9] == b"i":
+            files[FileId(int.from_bytes(change[9:], "big"))] = None
+        else:
+            entries.append(change[9:])
+    return entries, files
 
 
-def _paths_of(file: FileId, view: View) -> list[_Path]:
-    inode = view.inode(file)
-    if inode is None:
-        return []
-    if not inode.links:
-        return [(b"", inode, file)]
-    paths: list[_Path] = []
-    for parent, name in inode.links:
-        above = view.path_of(parent)
-        if above is not None:
-            paths.append((above + b"/" + name, inode, file))
-    return paths
+class _Paths:
+    """Paths in one view, each directory's worked out once."""
 
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._directories: dict[FileId, bytes | None] = {}
 
-def _path_of_entry(prefix: bytes, view: View) -> list[_Path]:
-    directory, key = split_entry_key(prefix)
-    above = view.path_of(directory) if view.inode(directory) is not None else None
-    if above is None:
-        return []
-    entry = view.find(directory, key) if len(key) <= 255 else None
-    if entry is None:
-        return [(above + b"/" + key, None, directory)]
-    return [(above + b"/" + entry.name, view.get_inode(entry.file), entry.file)]
+    def of_directory(self, directory: FileId) -> bytes | None:
+        """The path of a directory, or None when it is not in the tree."""
+        if directory not in self._directories:
+            there = self._view.inode(directory) is not None
+            self._directories[directory] = self._view.path_of(directory) if there else None
+        return self._directories[directory]
+
+    def of_inode(self, inode: Inode) -> Iterator[bytes]:
+        """All paths of an inode; the root's is empty."""
+        if not inode.links:
+            yield b""
+        for parent, name in inode.links:
+            above = self.of_directory(parent)
+            if above is not None:
+                yield _joined(above, name)
 
 
 def _fields(path: bytes, inode: Inode, file: FileId, before: View | None) -> list[Any]:
     moved_from = None
     if inode.kind is Kind.DIRECTORY and before is not None and before.inode(file) is not None:
         old = before.path_of(file)
-        moved_from = old if old is not None and b"/" + old != path else None
+        moved_from = old if old != path else None
     content = EMPTY_CONTENT if inode.kind is Kind.FILE and inode.content is None else inode.content
     facts = [int(inode.kind), inode.mode, inode.uid, inode.gid, inode.mtime, inode.rdev, inode.xattrs]
     return [path, *facts, inode.size, content, inode.target, moved_from]
+
+
+def _joined(above: bytes, name: bytes) -> bytes:
+    """The path of a name, from the root and without a slash in front, as `View.path_of` gives it."""
+    return above + b"/" + name if above else name

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Protocol
 
 from filmfs.core.errors import Exists, NotFound, Refused, Usage
@@ -357,8 +358,21 @@ class History:
 
     def name_commits(self) -> int:
         """Gives a CommitId to every commit that can have one; how many. See `compute_names`."""
+        return self.take_names(self.find_names())
+
+    def find_names(self) -> dict[LayerId, CommitId]:
+        """See `compute_names`, over what is durable now. May run in any thread."""
         with self.database.snapshot() as snapshot:
-            return self.take_names(self.compute_names(snapshot))
+            return self.compute_names(snapshot)
+
+    def is_naming_quick(self, changes: int) -> bool:
+        """Whether the commits without an id hold no more than so many changes."""
+        left = changes
+        for layer in self.unnamed():
+            left -= sum(1 for _ in islice(self.database.current().scan(CHANGES, layer_key(layer.id)), left + 1))
+            if left < 0:
+                return False
+        return True
 
     def take_names(self, names: dict[LayerId, CommitId]) -> int:
         """Takes what `compute_names` found to the next cut."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from filmfs.core.errors import IsADirectory, NotADirectory
+from filmfs.core.errors import IsADirectory, NotADirectory, NotFound
 from filmfs.core.ids import ROOT_FILE, FileId
 from filmfs.core.paths import name_key, shown
 from filmfs.versioning.buffers import Buffers
@@ -72,11 +72,43 @@ class Publisher:
 
     def steps(self, files: list[NewFile]) -> Iterator[None]:
         """Does the work, parents before children. Raises NotADirectory or IsADirectory before anything shows."""
-        for index, new in enumerate(files):
-            self._place(new)
-            if index % _STEP == _STEP - 1:
-                yield
+        there: dict[tuple[bytes, ...], FileId | None] = {(): ROOT_FILE}
+        for work in (lambda new: self._survey(new, there), self._place):
+            for index, new in enumerate(files):
+                work(new)
+                if index % _STEP == _STEP - 1:
+                    yield
         self._show()
+
+    def _survey(self, new: NewFile, there: dict[tuple[bytes, ...], FileId | None]) -> None:
+        """Refuses what cannot be while nothing is made yet, and finds the inodes that new hard links join.
+
+        `there` are the directories met so far by their keys, None for those that will be new.
+        """
+        above = self._directory_there(new.parts[:-1], there)
+        entry = self._tree.find(above, new.parts[-1]) if above is not None else None
+        is_directory = new.inode.kind is Kind.DIRECTORY
+        if entry is not None and is_directory != (entry.kind is Kind.DIRECTORY):
+            path = shown(b"/".join(new.parts))
+            if is_directory:
+                raise NotADirectory(f"{path} is there already and is not a directory")
+            raise IsADirectory(f"{path} is there already and is a directory")
+        if is_directory:
+            there.setdefault(_keys(new.parts), None if entry is None else entry.file)
+        elif entry is not None and new.link_group and self._is_same(self._tree.get_inode(entry.file), new):
+            self._groups.setdefault(new.link_group, entry.file)
+
+    def _directory_there(self, parts: tuple[bytes, ...], there: dict[tuple[bytes, ...], FileId | None]) -> FileId | None:
+        keys = _keys(parts)
+        if keys not in there:
+            above = self._directory_there(parts[:-1], there)
+            if above is None:
+                raise NotFound(f"there is no {shown(b'/'.join(parts))}")
+            entry = self._tree.get(above, parts[-1])
+            if entry.kind is not Kind.DIRECTORY:
+                raise NotADirectory(f"{shown(b'/'.join(parts))} is not a directory")
+            there[keys] = entry.file
+        return there[keys]
 
     def _place(self, new: NewFile) -> None:
         parent = self._parent(new)
@@ -92,11 +124,7 @@ class Publisher:
                 parent.names[key] = _Directory(file, existing=False)
             return
         if is_directory:
-            if entry.kind is not Kind.DIRECTORY:
-                raise NotADirectory(f"{shown(b'/'.join(new.parts))} is there already and is not a directory")
-            parent.names[key] = _Directory(entry.file, existing=True)
-        elif entry.kind is Kind.DIRECTORY:
-            raise IsADirectory(f"{shown(b'/'.join(new.parts))} is there already and is a directory")
+            parent.names.setdefault(key, _Directory(entry.file, existing=True))
         elif self._is_same(self._tree.get_inode(entry.file), new):
             self.result.unchanged += 1
             if new.link_group:
@@ -107,13 +135,11 @@ class Publisher:
 
     def _parent(self, new: NewFile) -> _Directory:
         directory = self._root
-        for depth, part in enumerate(new.parts[:-1]):
+        for part in new.parts[:-1]:
             key = name_key(part)
             below = directory.names.get(key)
             if below is None:
                 entry = self._tree.get(directory.file, part)
-                if entry.kind is not Kind.DIRECTORY:
-                    raise NotADirectory(f"{shown(b'/'.join(new.parts[: depth + 1]))} is not a directory")
                 below = directory.names[key] = _Directory(entry.file, existing=True)
             directory = below
         return directory
@@ -172,3 +198,7 @@ class Publisher:
             made, _ = self._tree.make(parent, name, self._inode(new, ()))
             if new.link_group:
                 self._groups[new.link_group] = made
+
+
+def _keys(parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(name_key(part) for part in parts)

@@ -79,7 +79,7 @@ class View:
 
     def find(self, directory: FileId, name: bytes) -> Entry | None:
         """The entry called `name`, under any Unicode normalisation. Raises BadName's kinds."""
-        return self._entry(directory, name_key(name))
+        return self.entry_at(directory, name_key(name))
 
     def get(self, directory: FileId, name: bytes) -> Entry:
         """The entry called `name`. Raises NotFound."""
@@ -149,7 +149,8 @@ class View:
             self._epoch = self._buffers.epoch
         return self._seen
 
-    def _entry(self, directory: FileId, key: bytes) -> Entry | None:
+    def entry_at(self, directory: FileId, key: bytes) -> Entry | None:
+        """The entry under a name key."""
         for buffer in self._visible():
             entries = buffer.entries.get(directory)
             if entries is not None and key in entries:
@@ -227,7 +228,7 @@ class Tree(View):
         """
         key = name_key(name)
         directory = self.get_directory(parent)
-        if self._entry(parent, key) is not None:
+        if self.entry_at(parent, key) is not None:
             raise Exists(f"{shown(name)!r} exists already")
         if directory.mode & S_ISGID:
             mode = inode.mode | S_ISGID if inode.kind is Kind.DIRECTORY else inode.mode
@@ -246,7 +247,7 @@ class Tree(View):
         inode = self.get_inode(file)
         if inode.kind is Kind.DIRECTORY:
             raise Refused("a directory cannot have two names")
-        if self._entry(parent, key) is not None:
+        if self.entry_at(parent, key) is not None:
             raise Exists(f"{shown(name)!r} exists already")
         if inode.nlink >= LINK_MAX:
             raise TooManyLinks(f"a file can have {LINK_MAX} names")
@@ -298,7 +299,7 @@ class Tree(View):
         key, new_key = name_key(name), name_key(new_name)
         entry = self.get(parent, name)
         self.get_directory(to)
-        target = self._entry(to, new_key)
+        target = self.entry_at(to, new_key)
         if target is not None and not replace:
             raise Exists(f"{shown(new_name)!r} exists already")
         if target is not None and target.file == entry.file:

@@ -131,7 +131,7 @@ class FileSystem:
         space, file = split_node(node)
         if space == VIRTUAL:
             return self._virtual_attributes(node)
-        opened = self._open.get((space, file))
+        opened = self._open.get((self._home(space), file))
         if opened is not None:
             return attributes_of(node, opened.inode(), stable=self._is_stable(space))
         inode = self._inode(self._view(space), node)
@@ -256,7 +256,11 @@ class FileSystem:
         opened.handles += 1
         opened.writers += int(writing)
         if truncate and writing and opened.size:
-            opened.truncate(0)
+            try:
+                opened.truncate(0)
+            except BaseException:
+                self.close(handle)
+                raise
             self.changes += 1
         return handle
 
@@ -282,8 +286,9 @@ class FileSystem:
             space, file = split_node(closed.node)
             if opened.orphan is not None:
                 opened.abandon()
-            if self._open.get((space, file)) is opened:
-                del self._open[space, file]
+            key = self._home(space), file
+            if self._open.get(key) is opened:
+                del self._open[key]
 
     def open_directory(self, node: NodeId) -> int:
         """Opens a directory for reading; gives its handle."""
@@ -427,6 +432,13 @@ class FileSystem:
             return self._view(Space(number))
         return self.history.cached_view(number)
 
+    def _home(self, space: Space) -> Space:
+        """The space whose open files a space shows: the plain view of a branch shows the branch's."""
+        if space <= MAX_BRANCH:
+            return space
+        shown_as = self.namespace.views.view(space)
+        return Space(shown_as[1]) if shown_as is not None and shown_as[0] == PLAIN else space
+
     def _is_stable(self, space: Space) -> bool:
         shown_as = self.namespace.views.view(space)
         return shown_as is None or shown_as[0] != PLAIN
@@ -442,6 +454,7 @@ class FileSystem:
         return view, space, file
 
     def _opened(self, space: Space, file: FileId) -> OpenFile:
+        space = self._home(space)
         opened = self._open.get((space, file))
         if opened is None:
             view = self._view(space)
@@ -460,9 +473,11 @@ class FileSystem:
         opened = self._open.get((space, file))
         if opened is None:
             opened = self._opened(space, file)
-            opened.truncate(size)
-            opened.finish()
-            del self._open[space, file]
+            try:
+                opened.truncate(size)
+            finally:
+                opened.finish()
+                del self._open[space, file]
             return
         opened.truncate(size)
         if not opened.writers:
@@ -590,7 +605,7 @@ class FileSystem:
         return number
 
     def _xattrs(self, node: NodeId) -> dict[bytes, bytes]:
-        space, file = split_node(node)
+        space, _ = split_node(node)
         if space == VIRTUAL:
             self._virtual_attributes(node)
             return {b"user.filmfs.virtual": b"1"}
@@ -613,7 +628,7 @@ class FileSystem:
         space, file = split_node(node)
         inode = view.inode(file)
         if inode is None:
-            opened = self._open.get((space, file))
+            opened = self._open.get((self._home(space), file))
             inode = (opened.orphan if opened is not None else None) or self._orphans.get(node)
         if inode is None:
             raise Stale("the file is gone")

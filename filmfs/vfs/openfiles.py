@@ -18,7 +18,7 @@ from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode
 from filmfs.versioning.tree import Tree, View
 
-SIZE_MAX = (1 << 63) - (1 << 20)
+SIZE_MAX = (16 << 40) - 4096  # what ext4 can keep in one file; hashing the holes of much more would need much memory
 _COPY_UP = 1 << 18  # files up to this size are rewritten whole when they are edited: one blob reads faster than two
 
 
@@ -150,7 +150,8 @@ class OpenFile:
         else:
             if self._small is not None:
                 self._spill()
-            self._cut(size)
+            # The staging file keeps what was cut off: until the next flush a crash leads back to it. The map hides it.
+            self._map.truncate(size)
         self._touch()
 
     def publish(self) -> None:
@@ -262,13 +263,15 @@ class OpenFile:
 
     def _spill(self) -> None:
         """The file outgrew memory: its bytes go to a staging file."""
-        data, self._small = bytes(self._small or b""), None
-        self._map = MapBuilder(ExtentMap())
-        self._whole = self._stage()
-        if data:
-            extent = Extent(0, len(data), self._whole.blob)
-            write_placed(Placed(self._whole.descriptor, 0, extent), data)
-            self._map.write(extent)
+        data = bytes(self._small or b"")
+        staging = self._stage()
+        try:
+            write_placed(Placed(staging.descriptor, 0, Extent(0, len(data), staging.blob)), data)
+        except BaseException:
+            self._release(staging)
+            raise
+        self._whole, self._small = staging, None
+        self._map = MapBuilder(ExtentMap.of_blob(staging.blob, len(data)))
 
     def _placed_at(self, offset: int, length: int) -> Placed:
         whole = self._whole
@@ -282,15 +285,6 @@ class OpenFile:
             at = log.end
             log.end += length
         return Placed(log.descriptor, at, Extent(offset, length, log.blob, at))
-
-    def _cut(self, size: int) -> None:
-        if self._whole is not None and size < self._map.size:
-            # Bytes past the cut must not come back when the file grows again.
-            try:
-                os.ftruncate(self._whole.descriptor, size)
-            except OSError as error:
-                raise from_os_error(error, "cutting a file") from error
-        self._map.truncate(size)
 
     def _restart(self) -> None:
         self._release_staging()
@@ -326,11 +320,14 @@ class OpenFile:
     def _release_staging(self) -> None:
         for staging in (self._whole, self._log):
             if staging is not None:
-                os.close(staging.descriptor)
-                self._history.drafts.end_writing(staging.blob)
+                self._release(staging)
         self._whole = self._log = None
         self._history.drafts.unpin(self._pinned)
         self._pinned = set()
+
+    def _release(self, staging: Staging) -> None:
+        os.close(staging.descriptor)
+        self._history.drafts.end_writing(staging.blob)
 
     def _drop(self, draft: DraftId) -> None:
         if isinstance(self.view, Tree):

@@ -1,11 +1,14 @@
 """Mounts for tests: one that a module shares, and one of a test's own."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.drive import Drive, watched
+
+_numbers = count()
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +35,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
 def work(drive: Drive, request: pytest.FixtureRequest) -> Path:
     """An empty directory in `main`, of one test."""
     name = "".join(c if c.isalnum() else "_" for c in request.node.name)[:120]
-    path = drive.main / name
+    path = drive.main / f"{name}.{next(_numbers)}"
     path.mkdir()
     return path
 

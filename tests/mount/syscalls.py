@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 NOREPLACE, EXCHANGE = 1, 2
 _AT_FDCWD = -100
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -21,9 +23,6 @@ def rename2(source: Path, target: Path, flags: int) -> None:
 @contextmanager
 def fails(*numbers: int) -> Iterator[None]:
     """Holds when the block is answered with one of these errnos."""
-    try:
+    with pytest.raises(OSError) as caught:  # noqa: PT011 (its number is looked at below)
         yield
-    except OSError as error:
-        assert error.errno in numbers, f"{error} instead of {[os.strerror(number) for number in numbers]}"
-    else:
-        raise AssertionError(f"it was allowed; {[os.strerror(number) for number in numbers]} was expected")
+    assert caught.value.errno in numbers, f"{caught.value} instead of {[os.strerror(number) for number in numbers]}"

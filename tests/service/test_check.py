@@ -56,7 +56,9 @@ def make_sources(source: Path) -> None:
 
 def add(archive: Archive, source: Path, message: str) -> None:
     """What `filmfs add` does."""
-    taking = take_bytes(archive, scan([str(source).encode() + b"/"], []), archive.history.view_of("main"), lambda n, p: None)
+    taking = take_bytes(
+        archive, scan([str(source).encode() + b"/"], []), archive.history.view_of("main"), lambda n, p: None
+    )
     assert taking.problems == []
     spool = os.path.join(archive.root, ".publish-test")
     with open(spool, "wb") as file:
@@ -414,7 +416,9 @@ def change_inode(root: str, path: bytes, **fields: Any) -> None:
         (b"B/link", {"target": b"longer than it was"}, "size"),
     ],
 )
-def test_an_inode_that_does_not_fit_is_found_and_placed(root: str, path: bytes, fields: dict[str, Any], kind: str) -> None:
+def test_an_inode_that_does_not_fit_is_found_and_placed(
+    root: str, path: bytes, fields: dict[str, Any], kind: str
+) -> None:
     change_inode(root, path, **fields)
     report = check_archive(root)
     assert f"main:{path.decode()}" in {p for fault in report.faults if fault.kind == kind for p in fault.places}
@@ -648,7 +652,7 @@ def test_a_walk_that_dies_is_a_fault(
     root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
     dies = tmp_path / "python"
-    dies.write_text(f"#!/bin/sh\necho '{{\"progress\": [1, 9, \"inode\"]}}'\nkill -{name} $$\n")
+    dies.write_text(f'#!/bin/sh\necho \'{{"progress": [1, 9, "inode"]}}\'\nkill -{name} $$\n')
     dies.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(dies))
     report = check_archive(root)

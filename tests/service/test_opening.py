@@ -258,5 +258,3 @@ def test_no_numbers_are_given_twice_over_a_crash(archive: Archive) -> None:
     with reopened(archive) as again:
         after = make_file(again, main_of(again)[1], b"b")
         assert len({before, lost, after}) == 3
-
-
