@@ -23,7 +23,8 @@ from filmfs.archive.opening import FORMAT, find_archive, read_settings
 from filmfs.archive.places import PlaceFinder, Places
 from filmfs.core.errors import FilmFSError
 from filmfs.store.blobs import Blobs
-from filmfs.store.check import BytesCheck, StoreCheck, Work, listed_files
+from filmfs.store.check import StoreCheck, Work, listed_files
+from filmfs.store.check_bytes import BytesCheck
 from filmfs.store.database import TABLES, Database, Snapshot, counter_key
 from filmfs.store.findings import Damaged, FaultKind, Finding, Findings, Meter, Progress, Reading, silent
 from filmfs.versioning.check import Points, PointsCheck, check_changes, check_commits, check_xattrs, read_points

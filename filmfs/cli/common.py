@@ -80,6 +80,16 @@ class Output:
             yield lambda done: bar.advance(task, done)
 
     @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """Says on a terminal what is going on while there is nothing to count."""
+        console = Console(stderr=True)
+        if self.quiet or not console.is_terminal:
+            yield
+            return
+        with console.status(what):
+            yield
+
+    @contextmanager
     def steps(self) -> Iterator[Callable[[int, int, str], None]]:
         """A bar for work in several parts; call what it gives with what is done, the total, and what it is."""
         console = Console(stderr=True)

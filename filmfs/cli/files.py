@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.archive.adding import check_destination, forget_progress, scan, take_bytes
+from filmfs.archive.adding import Taking, check_destination, forget_progress, scan, take_bytes
 from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, when
 from filmfs.cli.mountinfo import is_in_mount, place_in_mount
@@ -68,9 +68,9 @@ def add(
     with ingesting(root):
         with Archive(root, Mode.INGEST) as opened:
             opened.history.table.get(branch)
-            found = scan(
-                [os.fsencode(p) for p in paths], check_destination(to), fix_names=fix_names, skip=os.fsencode(root)
-            )
+            sources = [os.fsencode(path) for path in paths]
+            with output.busy("looking at the sources"):
+                found = scan(sources, check_destination(to), fix_names=fix_names, skip=os.fsencode(root))
             for before, after in found.renamed:
                 output.remark(f"{before} is added as {after}")
             if dry_run:
@@ -79,14 +79,8 @@ def add(
                 return
             with output.progress("adding", found.bytes) as advance:
                 taken = take_bytes(opened, found, opened.history.view_of(branch), lambda done, _: advance(done))
-        what = message or "add " + ", ".join(os.path.basename(p.rstrip("/")) or p for p in paths)
-        with tempfile.NamedTemporaryFile(dir=root, prefix=SPOOL_PREFIX) as spool:
-            write_frames(spool, (new.as_value() for new in taken.new))  # type: ignore[arg-type]
-            spool.flush()
-            facts = call(root, "publish", {"branch": branch, "spool": spool.name, "message": what, "author": author()})
-    with Archive(root, Mode.INGEST) as opened:
-        forget_progress(opened)
-    seconds = time.monotonic() - started
+        with output.busy(f"making {len(taken.new)} names appear in {branch}"):
+            facts = _publish(root, branch, message or _what_was_added(paths), taken)
     facts |= {
         "branch": branch,
         "files": found.files,
@@ -96,7 +90,7 @@ def add(
         "cloned_files": taken.cloned_files,
         "renamed": dict(found.renamed),
         "problems": _problems(taken.problems),
-        "seconds": round(seconds, 3),
+        "seconds": round(time.monotonic() - started, 3),
     }
     output.result(facts, lambda: _added_lines(facts))
     if taken.problems:
@@ -208,6 +202,23 @@ def du(
         yield f"{facts['files']} files, {size(facts['bytes'])}; stored: {size(facts['stored_bytes'])}  {place}"
 
     Output(as_json, quiet, verbose).result(facts, lines)
+
+
+def _publish(root: str, branch: str, message: str, taken: Taking) -> dict[str, Any]:
+    """Hands what was taken to whoever may change the archive, by a file: it can be a million names."""
+    with tempfile.NamedTemporaryFile(dir=root, prefix=SPOOL_PREFIX) as spool:
+        write_frames(spool, (new.as_value() for new in taken.new))  # type: ignore[arg-type]
+        spool.flush()
+        facts = call(root, "publish", {"branch": branch, "spool": spool.name, "message": message, "author": author()})
+    with Archive(root, Mode.INGEST) as opened:
+        forget_progress(opened)
+    return facts
+
+
+def _what_was_added(paths: list[str]) -> str:
+    names = [os.path.basename(path.rstrip("/")) or path for path in paths]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return "add " + ", ".join(names[:5]) + more
 
 
 def _files_below(view: View, directory: FileId) -> Iterator[tuple[FileId, Inode]]:

@@ -95,6 +95,8 @@ class ExtentMap:
     def pieces(self, start: int, end: int) -> Iterator[Extent | Hole]:
         """What the bytes [start, end) are made of, in order and without gaps; nothing past the size."""
         end = min(end, self.size)
+        if start >= end:
+            return
         position = start
         for index in range(_first_ending_after(self.extents, start), len(self.extents)):
             extent = self.extents[index]

@@ -112,7 +112,7 @@ class Flusher:
                 self._history.drafts.unsealed(sealable.id)
         if sealed:
             await self.flush()
-        unnamed = trio.current_time() <= deadline and next(self._history.unnamed(), None) is not None
+        unnamed = trio.current_time() <= deadline and bool(self._history.unnamed())
         if unnamed and self._history.take_names(await self._names()):
             await self.flush()
 

@@ -46,4 +46,6 @@ def _refuse_if_full(path: str, mountpoint: str) -> None:
     except OSError as error:
         raise Refused(f"the mountpoint {mountpoint} cannot be used: {error.strerror}") from None
     if full:
-        raise NotEmpty(f"the mountpoint {mountpoint} is not empty, and a mount would hide what is in it; choose another")
+        raise NotEmpty(
+            f"the mountpoint {mountpoint} is not empty, and a mount would hide what is in it; choose another"
+        )

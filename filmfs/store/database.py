@@ -117,6 +117,8 @@ class Database:
         self._path = path
         with _lmdb_errors():
             self._env = self._open(path, create)
+            if not readonly:
+                self._env.reader_check()  # readers that were killed would keep old pages for ever
             self._tables = {name: self._env.open_db(name, create=create) for name in TABLES}
         self.generation = 0
         self._shared: Transaction | None = None

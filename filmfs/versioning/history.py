@@ -7,7 +7,7 @@ touches three records in memory and waits for nobody.
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -181,16 +181,16 @@ class History:
 
     def at_time(self, branch: Branch, when: int) -> Layer:
         """The newest commit that `branch` saw at `when`. Raises NotFound when it had none yet."""
-        for commit in self.table.commits(branch):
-            if commit.time <= when:
-                return commit
-        raise NotFound(f"{branch.name} had no commit at that time")
+        commit = self.table.find_at(branch, when)
+        if commit is None:
+            raise NotFound(f"{branch.name} had no commit at that time")
+        return commit
 
     def _numbered(self, branch: Branch, number: int) -> Layer:
-        for commit in self.table.commits(branch):
-            if commit.branch == branch.id and commit.number == number:
-                return commit
-        raise NotFound(f"{branch.name} has no commit {number}; its newest is {self.table.head(branch).number}")
+        commit = self.table.find_numbered(branch, number)
+        if commit is None:
+            raise NotFound(f"{branch.name} has no commit {number}; its newest is {self.table.head(branch).number}")
+        return commit
 
     def _by_commit_id(self, start: str) -> Layer:
         found = [layer for layer in self.table.layers.values() if layer.commit and layer.commit.hex().startswith(start)]
@@ -291,7 +291,7 @@ class History:
         self._trees.pop(branch.id, None)
 
     def _next_layer(self) -> LayerId:
-        return LayerId(max(self.table.layers) + 1)
+        return LayerId(self.table.newest + 1)
 
     # Making it durable
 
@@ -386,7 +386,7 @@ class History:
         Changes nothing; may run in any thread.
         """
         names: dict[LayerId, CommitId] = {}
-        for layer in sorted(self.unnamed(), key=lambda layer: layer.id):
+        for layer in self.unnamed():
             parents = [names.get(parent) or self.table.layer(parent).commit for parent in layer.parents]
             known = [parent for parent in parents if parent is not None]
             if len(known) < len(parents) or not _is_frozen(snapshot, layer):
@@ -401,10 +401,9 @@ class History:
     def _durable_view(self, snapshot: Snapshot, commit: Layer) -> View:
         return View(snapshot, Buffers(), self.table.branch_of, self.table.lineage_at(commit))
 
-    def unnamed(self) -> Iterator[Layer]:
-        """Commits that have no CommitId yet."""
-        layers = list(self.table.layers.values())
-        return (layer for layer in layers if layer.frozen and layer.commit is None)
+    def unnamed(self) -> list[Layer]:
+        """Commits that have no CommitId yet, oldest first."""
+        return [self.table.layers[layer] for layer in sorted(self.table.unnamed)]
 
 
 def _is_frozen(snapshot: Snapshot, layer: Layer) -> bool:

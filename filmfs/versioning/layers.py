@@ -7,7 +7,8 @@ A layer is open (writable, not a commit yet) or frozen (a commit, numbered withi
 opening the next touches three records, whatever the branch holds.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,9 +100,14 @@ class LayerTable:
     """All layers and branches of an open archive. Changes give the records to be written; the caller writes them."""
 
     def __init__(self, layers: dict[LayerId, Layer], branches: dict[BranchId, Branch]) -> None:
-        self.layers = layers
+        self.layers: dict[LayerId, Layer] = {}
         self.branches = branches
-        self.branch_of = {layer.id: layer.branch for layer in layers.values()}
+        self.branch_of: dict[LayerId, BranchId] = {}
+        self.newest = LayerId(0)
+        self.unnamed: set[LayerId] = set()  # commits without a CommitId
+        self._commits: dict[BranchId, list[Layer]] = {}  # each branch's own, by number
+        for _, layer in sorted(layers.items()):
+            self._keep(layer)
         self._by_name = {_key(branch.name): branch.id for branch in branches.values() if not branch.deleted}
 
     @classmethod
@@ -146,6 +152,26 @@ class LayerTable:
             yield layer
             layer = self.layer(layer.parents[0]) if layer.parents else None
 
+    def own_commits(self, branch: Branch) -> Sequence[Layer]:
+        """The commits that were made on `branch` itself, by number."""
+        return self._commits.get(branch.id, [])
+
+    def find_numbered(self, branch: Branch, number: int) -> Layer | None:
+        """The commit `number` of `branch`."""
+        own = self.own_commits(branch)
+        index = bisect_left(own, number, key=lambda commit: commit.number)
+        return own[index] if index < len(own) and own[index].number == number else None
+
+    def find_at(self, branch: Branch, when: int) -> Layer | None:
+        """The newest commit that `branch` saw at `when`; what it saw before it was made is its ancestors'."""
+        for of, last in branch.lineage.segments:
+            own = self._commits.get(of, [])
+            visible = bisect_right(own, last, key=lambda commit: commit.id)
+            index = bisect_right(own, when, hi=visible, key=lambda commit: commit.time)
+            if index:
+                return own[index - 1]
+        return None
+
     def lineage_at(self, layer: Layer) -> Lineage:
         """What the commit `layer` sees."""
         return self.branches[layer.branch].lineage.at(layer.branch, layer.id)
@@ -187,8 +213,21 @@ class LayerTable:
         return [named.record()]
 
     def _keep(self, layer: Layer) -> None:
+        before = self.layers.get(layer.id)
         self.layers[layer.id] = layer
         self.branch_of[layer.id] = layer.branch
+        self.newest = max(self.newest, layer.id)
+        if not layer.frozen:
+            return
+        own = self._commits.setdefault(layer.branch, [])
+        if before is not None and before.frozen:
+            own[bisect_left(own, layer.id, key=lambda commit: commit.id)] = layer
+        else:
+            own.append(layer)
+        if layer.commit is None:
+            self.unnamed.add(layer.id)
+        else:
+            self.unnamed.discard(layer.id)
 
 
 def _key(name: str) -> bytes:

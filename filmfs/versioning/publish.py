@@ -98,7 +98,9 @@ class Publisher:
         elif entry is not None and new.link_group and self._is_same(self._tree.get_inode(entry.file), new):
             self._groups.setdefault(new.link_group, entry.file)
 
-    def _directory_there(self, parts: tuple[bytes, ...], there: dict[tuple[bytes, ...], FileId | None]) -> FileId | None:
+    def _directory_there(
+        self, parts: tuple[bytes, ...], there: dict[tuple[bytes, ...], FileId | None]
+    ) -> FileId | None:
         keys = _keys(parts)
         if keys not in there:
             above = self._directory_there(parts[:-1], there)

@@ -87,22 +87,23 @@ class Namespace:
 
     def entries(self, path: Path) -> list[tuple[str, Target]]:
         """What the virtual directory `path` lists."""
+        table = self._history.table
         names: list[str] = []
         if not path or path == (FILMFS, HISTORY) or path == (FILMFS, PLAIN):
-            names = [branch.name for branch in self._history.table.alive()]
+            names = [branch.name for branch in table.alive()]
         elif path == (FILMFS,):
             names = [HISTORY, PLAIN, "metrics", "status.json"]
         elif path[:2] == (FILMFS, HISTORY) and len(path) == 3:
-            branch = self._history.table.find(path[2])
-            names = [] if branch is None else [_history_name(commit) for commit in self._own_commits(branch)]
+            branch = table.find(path[2])
+            names = [] if branch is None else [_history_name(commit) for commit in table.own_commits(branch)]
         elif path[0] == _AT_BRANCH:
-            branch = self._history.table.branches.get(int(path[1]))  # type: ignore[call-overload]
-            names = [] if branch is None else sorted({_gmt(commit) for commit in self._history.table.commits(branch)})
+            branch = table.branches.get(int(path[1]))  # type: ignore[call-overload]
+            names = [] if branch is None else sorted({_gmt(commit) for commit in table.commits(branch)})
         elif path == (SNAPSHOTS,):
-            commits = (commit for branch in self._history.table.alive() for commit in self._own_commits(branch))
+            commits = (commit for branch in table.alive() for commit in table.own_commits(branch))
             names = sorted({_gmt(commit) for commit in commits})
         elif path[0] == SNAPSHOTS and len(path) == 2:
-            names = [branch.name for branch in self._history.table.alive()]
+            names = [branch.name for branch in table.alive()]
         found = ((name, self.find(path, name)) for name in names)
         return [(name, target) for name, target in found if target is not None]
 
@@ -146,17 +147,11 @@ class Namespace:
         number = re.fullmatch(r"(\d+)(?:_.*)?", name)
         if len(path) != 3 or number is None:
             return None
-        for commit in self._own_commits(branch):
-            if commit.number == int(number[1]):
-                return self._view(HISTORY, commit.id)
-        return None
+        commit = self._history.table.find_numbered(branch, int(number[1]))
+        return None if commit is None else self._view(HISTORY, commit.id)
 
     def _view(self, door: str, layer: LayerId) -> TreeRoot:
         return TreeRoot(self.views.space(door, layer))
-
-    def _own_commits(self, branch: Branch) -> list[Layer]:
-        commits = self._history.table.commits(branch)
-        return sorted((c for c in commits if c.branch == branch.id), key=lambda commit: commit.number)
 
     def _snapshot_of(self, branch: Branch, name: str, *, exact: bool = True) -> Layer | None:
         when = _parse_gmt(name)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,14 @@ pytestmark = pytest.mark.mount
 
 
 @pytest.fixture
-def idle(tmp_path: Path) -> Drive:
+def idle(tmp_path: Path) -> Iterator[Drive]:
     """An archive that nobody has mounted yet."""
-    return Drive(tmp_path)
+    drive = Drive(tmp_path)
+    try:
+        yield drive
+    finally:
+        drive.stop()
+        drive.clear()
 
 
 def has_ended(pid: int) -> bool:

@@ -139,7 +139,8 @@ def test_a_cut_that_was_not_flushed_takes_nothing_from_what_was(
     writer.flush()
     writer.fs.change(node, Changes(size=size))
     writer.write(handle, 500_000, b"more")
-    assert after_a_crash(writer, clock, node)[:size] == data[:size]
+    kept = min(size, 500_000)
+    assert after_a_crash(writer, clock, node)[:kept] == data[:kept]
 
 
 @pytest.mark.parametrize("size", [100, 5000, MIB - 1])

@@ -132,6 +132,7 @@ def test_a_change_leaves_the_map_that_it_began_with_as_it_was(changes: list[Writ
 
 
 @given(edits, st.integers(0, LIMIT + 40), st.integers(0, LIMIT + 40))
+@example([Write(Extent(0, 2, BLOBS[0]))], 1, 0)
 def test_pieces_cover_every_range_exactly(changes: list[Write | Truncate | Punch], start: int, length: int) -> None:
     extents, data = after(changes)
     pieces = list(extents.pieces(start, start + length))

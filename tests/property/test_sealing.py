@@ -4,7 +4,7 @@ import os
 import random
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filmfs.archive import Archive
@@ -77,6 +77,7 @@ changes = st.one_of(
 )
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(st.booleans(), st.lists(changes, max_size=6))
 @example(False, [("in place", 0, 0, 2 * MIB, 0)])
 @example(False, [("in place", 0, MIB, MIB, 0)])

@@ -172,7 +172,7 @@ def test_a_row_that_changes_while_the_outcome_is_being_written_names_the_content
 
 def test_a_draft_whose_file_was_made_and_lost_in_one_layer_goes_at_the_next_opening(root: str) -> None:
     with Archive(root, Mode.WRITE) as archive:
-        tree, file = a_file_with_a_draft(archive, LONG)
+        tree, _ = a_file_with_a_draft(archive, LONG)
         archive.history.flush()
         tree.unlink(FileId(1), b"take.mov", 1)
         archive.history.flush()

@@ -346,14 +346,19 @@ def test_numbers_are_never_given_twice_even_when_the_transaction_that_took_them_
     given = [numbers.next()]
     for _ in range(3):
         given += [numbers.next() for _ in range(15_000)]
-        with pytest.raises(RuntimeError), database.write() as transaction:
-            numbers.refill(transaction)
-            raise RuntimeError("the disk is full")
+        with pytest.raises(RuntimeError, match="disk is full"):
+            fail_to_refill(database, numbers)
     again = Numbers(database, "file")
     given += [again.next() for _ in range(100)]
     database.close()
 
     assert len(set(given)) == len(given)
+
+
+def fail_to_refill(database: Database, numbers: Numbers) -> None:
+    with database.write() as transaction:
+        numbers.refill(transaction)
+        raise RuntimeError("the disk is full")
 
 
 def test_numbers_of_two_owners_are_different(tmp_path: Path) -> None:
