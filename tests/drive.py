@@ -4,6 +4,7 @@ A test that touches a mount whose daemon hangs would wait for ever, and no signa
 watchdog that ends the daemons which are still running, which answers what waits on them.
 """
 
+import io
 import json
 import os
 import select
@@ -13,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from filmfs.archive import Archive
 from filmfs.archive.check import check_archive
+from filmfs.cli.main import run as run_command_line
 from filmfs.control import call
 
 FILMFS = [sys.executable, "-m", "filmfs"]
@@ -119,8 +121,8 @@ class Drive:
         return self.mountpoint / name
 
     def filmfs(self, verb: str, *arguments: object, check: bool = True, **environment: str) -> str:
-        """Runs `filmfs VERB… ARCHIVE ARGUMENTS`; gives what it printed."""
-        done = run_filmfs(*verb.split(), self.root, *arguments, **environment)
+        """`filmfs VERB… ARCHIVE ARGUMENTS`; gives what it printed."""
+        done = answer(*verb.split(), self.root, *arguments, **environment)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
 
@@ -164,6 +166,26 @@ def run_filmfs(*arguments: object, timeout: float = PATIENCE_S, **environment: s
         check=False,
         env=os.environ | environment,
     )
+
+
+def answer(*arguments: object, **environment: str) -> Done:
+    """What the command line says and how it ends, without a process for it: for the many small questions."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
+    words = [os.fsdecode(_argument(argument)) for argument in arguments]
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = run_command_line(words)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        stream.seek(0)
+        texts.append(stream.read())
+    return Done(words, code, *texts)
 
 
 def run(*command: object, cwd: Path | None = None, timeout: float = PATIENCE_S, **environment: str) -> str:

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from filmfs.archive import Archive, Mode
@@ -152,3 +153,11 @@ def reopened(archive: Archive) -> Archive:
     """The archive as another process would find it: what was not flushed is gone."""
     archive.close()
     return Archive(archive.root, Mode.WRITE, clock=archive.history.clock)
+
+
+def tree_of_files(top: Path) -> Path:
+    """A small camera card on the local disk."""
+    for name, size in (("A001C001.mov", 300_000), ("A001C002.mov", 5000), ("notes.txt", 20)):
+        top.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(os.urandom(size))
+    return top

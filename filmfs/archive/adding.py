@@ -265,8 +265,7 @@ def _take(
     inode = Inode(
         kind,
         stat.S_IMODE(found.st_mode),
-        found.st_uid,
-        found.st_gid,
+        *_owner(found),
         1,
         size,
         found.st_atime_ns,
@@ -279,6 +278,13 @@ def _take(
         stored=size if kind is Kind.FILE else 0,
     )
     return NewFile(source.parts, inode, xattrs, group)
+
+
+def _owner(found: os.stat_result) -> tuple[int, int]:
+    """Who owns what is added: as at the source for root, who can restore it; else the one who adds it, as with cp."""
+    if os.geteuid() == 0:
+        return found.st_uid, found.st_gid
+    return os.geteuid(), found.st_gid if found.st_gid in {os.getegid(), *os.getgroups()} else os.getegid()
 
 
 def _read_xattrs(path: bytes) -> dict[bytes, bytes]:

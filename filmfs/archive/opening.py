@@ -265,7 +265,7 @@ def read_settings(root: str) -> Settings:
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise NotAnArchive(f"{path} cannot be read: {error}") from error
     if values.get("format") != FORMAT:
         found = values.get("format")

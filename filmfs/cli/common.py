@@ -50,11 +50,12 @@ class Output:
 
     def result(self, facts: dict[str, Any], lines: Callable[[], Iterator[str]]) -> None:
         """The outcome: one JSON object, or lines for a person."""
-        if self.as_json:
-            sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
-        elif not self.quiet:
-            for line in lines():
-                sys.stdout.write(printable(line) + "\n")
+        with to_stdout():
+            if self.as_json:
+                sys.stdout.write(_json(facts) + "\n")
+            elif not self.quiet:
+                for line in lines():
+                    sys.stdout.write(printable(line) + "\n")
 
     def remark(self, text: str) -> None:
         """Something a person should know, on stderr."""
@@ -100,6 +101,27 @@ class Output:
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
             task: TaskID = bar.add_task("checking", total=None)
             yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
+
+
+@contextmanager
+def to_stdout() -> Iterator[None]:
+    """Around what is written to stdout: when nobody reads on, the command ends without a word."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise typer.Exit(141) from None
+
+
+def _json(facts: dict[str, Any]) -> str:
+    """One object; in ASCII where a path in it is not UTF-8 or the terminal cannot show all of it."""
+    text = json.dumps(facts, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(facts)
+    return text
 
 
 def printable(text: str) -> str:

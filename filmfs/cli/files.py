@@ -13,7 +13,7 @@ import typer
 from filmfs.archive import Archive, Mode
 from filmfs.archive.adding import Taking, check_destination, forget_progress, scan, take_bytes
 from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting
-from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, when
+from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, to_stdout, when
 from filmfs.cli.mountinfo import is_in_mount, place_in_mount
 from filmfs.control import call, refresh
 from filmfs.core.errors import FilmFSError, IsADirectory, LeftOut, Usage
@@ -138,9 +138,12 @@ def cat(
         if inode.kind is not Kind.FILE:
             raise IsADirectory(f"{place} is a {_kind(inode)}, not a file")
         extents = opened.contents.map_of(inode.content)
-        for piece in opened.contents.stream(extents):
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
+        with to_stdout():
+            for piece in opened.contents.stream(extents):
+                rest = memoryview(piece)
+                while rest:  # an unbuffered stdout (PYTHONUNBUFFERED) may take only a part
+                    rest = rest[sys.stdout.buffer.write(rest) :]
+            sys.stdout.buffer.flush()
 
 
 def info(

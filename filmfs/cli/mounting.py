@@ -134,9 +134,11 @@ def _start_daemon(root: str, mountpoint: str, options: list[str], verbose: bool)
     with os.fdopen(reading, "rb") as pipe:
         answer = pipe.read()
     if not answer:
+        process.wait()
         raise Refused(f"the daemon ended before its mount answered; its words are in {log_path}")
     said = json.loads(answer)
     if "error" in said:
+        process.wait()
         raise getattr(errors, said["error"], FilmFSError)(said["message"])
     return process.pid
 

@@ -22,7 +22,7 @@ def check_mountpoint(mountpoint: str, root: str) -> str:
     """The absolute path of a directory to mount on. Raises NotFound, NotADirectory, NotEmpty, Busy, Refused, Usage."""
     path = os.path.abspath(mountpoint)
     try:
-        os.stat(path)
+        os.statvfs(path)  # unlike stat never answered from what the kernel remembers of a dead mount
     except FileNotFoundError:
         raise NotFound(f"the mountpoint {mountpoint} does not exist; make it with: mkdir -p {mountpoint}") from None
     except OSError as error:

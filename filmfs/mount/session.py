@@ -50,7 +50,7 @@ class Session:
 
     def unmount(self) -> None:
         """Takes the mount away; what still uses it gets errors."""
-        # libfuse lets go of the kernel first, so that this never waits for itself, and sees if it was unmounted already.
+        # libfuse lets go of the kernel first, so this never waits for itself, and sees if it was unmounted already.
         pyfuse3.close(unmount=True)
 
     async def forget(self, names: Iterable[tuple[int, bytes]], nodes: Iterable[int]) -> None:

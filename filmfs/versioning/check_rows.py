@@ -243,13 +243,18 @@ def _is_directory(entry: Entry | None) -> int:
 
 
 def _hash_of_entry(layer: LayerId, directory: FileId, entry: Entry | None) -> int:
-    return 0 if entry is None else hash((layer, entry.file, directory, entry.name, entry.kind))
+    return 0 if entry is None else _hash_of_name(layer, entry.file, directory, entry.name, entry.kind)
 
 
 def _sum_of_links(layer: LayerId, file: FileId, inode: Inode | None) -> int:
     if inode is None:
         return 0
-    return sum(hash((layer, file, parent, name, inode.kind)) for parent, name in inode.links)
+    return sum(_hash_of_name(layer, file, parent, name, inode.kind) for parent, name in inode.links)
+
+
+def _hash_of_name(layer: LayerId, file: FileId, directory: FileId, name: bytes, kind: Kind) -> int:
+    # Of bytes, which is a keyed hash (SipHash): those of tuples are so regular that differences cancel in a sum.
+    return hash(b"%d %d %d %d " % (layer, file, directory, kind) + name)
 
 
 def _has_right_number_of_names(file: FileId, inode: Inode) -> bool:

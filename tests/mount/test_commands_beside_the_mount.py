@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drive import FILMFS, Drive, run_filmfs, wait_until
+from tests.drive import FILMFS, Drive, answer, wait_until
 from tests.mount.syscalls import fails
 
 pytestmark = pytest.mark.mount
@@ -77,13 +77,13 @@ def test_info_takes_a_path_inside_the_mount(mounted: Drive) -> None:
     (mounted.main / "d" / "a").write_bytes(b"22")
     os.symlink("a", mounted.main / "d" / "soft")
     for place, size in {"main/d/a": 2, ".filmfs/history/main/2/d/a": 1, ".filmfs/plain/main/d/a": 2}.items():
-        done = run_filmfs("info", mounted.mountpoint / place)
+        done = answer("info", mounted.mountpoint / place)
         assert done.returncode == 0, done.stderr
         assert f"size:      {size}\n" in done.stdout
-        again = run_filmfs("info", mounted.mountpoint / place, FILMFS_ARCHIVE=mounted.root)
+        again = answer("info", mounted.mountpoint / place, FILMFS_ARCHIVE=mounted.root)
         assert again.stdout == done.stdout
-    assert "symlink" in run_filmfs("info", mounted.main / "d" / "soft").stdout
-    assert run_filmfs("info", mounted.mountpoint / ".filmfs" / "status.json").returncode == 2
+    assert "symlink" in answer("info", mounted.main / "d" / "soft").stdout
+    assert answer("info", mounted.mountpoint / ".filmfs" / "status.json").returncode == 2
 
 
 def test_branch_commands_are_seen_at_once(mounted: Drive) -> None:
@@ -116,7 +116,7 @@ def test_deleting_a_branch_with_open_files_needs_force(mounted: Drive) -> None:
     with open(branch / "a", "wb") as file:
         file.write(b"x" * 500_000)
         file.flush()
-        done = run_filmfs("branch", "delete", mounted.root, "grade", "--yes")
+        done = answer("branch", "delete", mounted.root, "grade", "--yes")
         assert done.returncode == 8
         assert "--force" in done.stderr
         mounted.filmfs("branch delete", "grade", "--yes", "--force")

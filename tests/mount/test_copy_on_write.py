@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drive import Drive, run_filmfs, wait_until
+from tests.drive import Drive, answer, wait_until
 
 pytestmark = pytest.mark.mount
 
@@ -121,7 +121,7 @@ def test_a_sparse_source_arrives_whole_through_add(mounted: Drive, tmp_path: Pat
         file.truncate(40 * MIB)
         file.seek(20 * MIB)
         file.write(b"middle")
-    done = run_filmfs("add", mounted.root, tmp_path / "sparse")
+    done = answer("add", mounted.root, tmp_path / "sparse")
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "sparse", "rb") as source, open(mounted.main / "sparse", "rb") as copy:
         assert copy.read() == source.read()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from filmfs.archive.opening import lock_holder
-from tests.drive import FILMFS, Drive, run_filmfs, wait_until
+from tests.drive import FILMFS, Drive, answer, run_filmfs, wait_until
 from tests.mount.syscalls import fails
 
 pytestmark = pytest.mark.mount
@@ -68,7 +68,7 @@ def test_the_kernel_s_table_names_the_archive(mounted: Drive) -> None:
 
 def test_a_mount_in_use_is_not_unmounted_but_lazily(mounted: Drive) -> None:
     with open(mounted.main / "a", "wb") as file:
-        done = run_filmfs("umount", "--wait", mounted.mountpoint)
+        done = answer("umount", "--wait", mounted.mountpoint)
         assert done.returncode == 8
         assert "in use" in done.stderr
         assert done.stderr.count("\n") == 1
@@ -77,7 +77,7 @@ def test_a_mount_in_use_is_not_unmounted_but_lazily(mounted: Drive) -> None:
     with open(mounted.main / "b", "wb") as file:
         file.write(b"x" * 100_000)
         file.flush()
-        done = run_filmfs("umount", "--lazy", mounted.mountpoint)
+        done = answer("umount", "--lazy", mounted.mountpoint)
         assert done.returncode == 0, done.stderr
         assert not is_mounted(mounted.mountpoint)
         file.write(b"y" * 100_000)
@@ -156,7 +156,7 @@ def test_after_kill_9_the_dead_mount_is_named_with_the_way_out(idle: Drive) -> N
     assert idle.process is not None
     idle.process.kill()
     idle.process.wait(30)
-    done = run_filmfs("mount", idle.root, idle.mountpoint)
+    done = answer("mount", idle.root, idle.mountpoint)
     assert done.returncode == 8
     assert "fusermount3 -uz" in done.stderr
     idle.kill()
@@ -186,12 +186,12 @@ def test_an_archive_is_mounted_once(mounted: Drive, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     for foreground in ((), ("--foreground",)):
-        done = run_filmfs("mount", mounted.root, other, *foreground)
+        done = answer("mount", mounted.root, other, *foreground)
         assert done.returncode == 8
         assert str(mounted.mountpoint) in done.stderr
         assert done.stderr.count("\n") == 1
     second = Drive(tmp_path / "second")
-    done = run_filmfs("mount", second.root, mounted.mountpoint)
+    done = answer("mount", second.root, mounted.mountpoint)
     assert done.returncode == 8
     assert "mounted" in done.stderr
 
@@ -207,20 +207,20 @@ def test_a_place_that_cannot_be_mounted_on_is_named(idle: Drive, mountpoint: str
     (here / "full" / "something").touch()
     (here / "archive" / "x").mkdir()
     for foreground in ((), ("--foreground",)):
-        done = run_filmfs("mount", idle.root, here / mountpoint, *foreground)
+        done = answer("mount", idle.root, here / mountpoint, *foreground)
         assert done.returncode == code, done.stderr
         assert word in done.stderr
         assert done.stderr.count("\n") == 1
 
 
 def test_mount_options_are_checked(idle: Drive) -> None:
-    done = run_filmfs("mount", idle.root, idle.mountpoint, "-o", "nonsense")
+    done = answer("mount", idle.root, idle.mountpoint, "-o", "nonsense")
     assert done.returncode == 2
     assert "nonsense" in done.stderr
 
 
 def test_what_is_no_mount_is_not_unmounted(tmp_path: Path) -> None:
-    done = run_filmfs("umount", tmp_path)
+    done = answer("umount", tmp_path)
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
 
@@ -251,7 +251,7 @@ def test_a_failed_mount_says_no_ready(idle: Drive, tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address)
-        done = run_filmfs("mount", "--foreground", idle.root, tmp_path / "missing", NOTIFY_SOCKET=address)
+        done = answer("mount", "--foreground", idle.root, tmp_path / "missing", NOTIFY_SOCKET=address)
         assert done.returncode == 3
         assert select.select([listener], [], [], 0)[0] == []
 
@@ -291,8 +291,8 @@ def test_a_long_path_to_the_archive_is_no_hindrance(tmp_path: Path) -> None:
     try:
         (drive.main / "a").write_text("x")
         assert drive.filmfs("ls", "main:") == "a\n"
-        assert run_filmfs("info", drive.main / "a").returncode == 0
-        done = run_filmfs("umount", "--wait", drive.mountpoint)
+        assert answer("info", drive.main / "a").returncode == 0
+        done = answer("umount", "--wait", drive.mountpoint)
         assert done.returncode == 0, done.stderr
     finally:
         drive.stop()
