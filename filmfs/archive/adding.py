@@ -75,6 +75,8 @@ class Taking:
     cloned_files: int = 0
 
 
+_Links = dict[bytes, tuple[ContentId, int]]  # of hard-linked sources: what their bytes were when they were read
+
 Progress = Callable[[int, bytes], None]
 """Called with bytes done and the path that they are of."""
 
@@ -214,7 +216,7 @@ def take_bytes(archive: Archive, found: Scan, existing: View, progress: Progress
     """Streams every file of a scan into the store; what cannot be read is a Problem. Durable when it returns."""
     result = Taking(problems=list(found.problems))
     ingest = Ingest(archive.database, archive.blobs)
-    links: dict[bytes, ContentId] = {}
+    links: _Links = {}
     lost: set[tuple[bytes, ...]] = set()
     known = _Known(existing)
     for source in found.sources:
@@ -234,13 +236,12 @@ def take_bytes(archive: Archive, found: Scan, existing: View, progress: Progress
 
 
 def _take(
-    source: Source, ingest: Ingest, links: dict[bytes, ContentId], known: "_Known", result: Taking, progress: Progress
+    source: Source, ingest: Ingest, links: _Links, known: "_Known", result: Taking, progress: Progress
 ) -> NewFile:
     found = source.stat
     kind = _KINDS[stat.S_IFMT(found.st_mode)]
     group = b"%d:%d" % (found.st_dev, found.st_ino) if kind is Kind.FILE and found.st_nlink > 1 else b""
-    content: ContentId | None = links.get(group)
-    size = found.st_size if kind is Kind.FILE else 0
+    content, size = links.get(group, (None, found.st_size if kind is Kind.FILE else 0))
     target = b""
     try:
         if kind is Kind.SYMLINK:
@@ -261,7 +262,7 @@ def _take(
             result.cloned_files += int(taken.cloned)
             result.read_bytes += 0 if taken.reused else size
         if group:
-            links[group] = content
+            links[group] = content, size
     inode = Inode(
         kind,
         stat.S_IMODE(found.st_mode),

@@ -167,9 +167,9 @@ class Archive:
                 alone = True
             for name, blob in self.blobs.staged_files():
                 yield from self._recover_file(name, blob, alone)
-        for name in os.listdir(self.root):
-            if name.startswith(SPOOL_PREFIX) and alone:
-                os.unlink(os.path.join(self.root, name))
+            for name in os.listdir(self.root):
+                if name.startswith(SPOOL_PREFIX) and alone:
+                    os.unlink(os.path.join(self.root, name))
         for blob in self.history.forget_lost_drafts():
             yield f"staging/{blob}: an edit that a newer one had replaced"
 

@@ -175,7 +175,8 @@ def info(
             hashed = isinstance(inode.content, bytes) or inode.content is None
             facts |= {"stored": extents.stored, "extents": len(extents.extents), "hashed": hashed}
             blob = extents.whole_blob
-            facts["blob"] = None if blob is None else opened.blobs.path_of(blob)
+            is_file = blob is not None and opened.blobs.size_on_disk(blob) == extents.size
+            facts["blob"] = opened.blobs.path_of(blob) if blob is not None and is_file else None
 
     def lines() -> Iterator[str]:
         for name, value in facts.items():

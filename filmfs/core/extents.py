@@ -76,7 +76,7 @@ class ExtentMap:
 
     @property
     def whole_blob(self) -> BlobId | None:
-        """The blob that is this file at offset 0 to its end, if one is."""
+        """The one blob that holds this file from its own offset 0 on, if one does. The blob may be longer."""
         if len(self.extents) == 1:
             only = self.extents[0]
             if only.length == self.size and only.source_offset == 0 and not isinstance(only.source, Literal):
