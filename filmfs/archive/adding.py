@@ -13,13 +13,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from filmfs.archive.opening import Archive
-from filmfs.core.errors import BadName, FilmFSError, NameTooLong, NotFound, Usage, from_os_error
-from filmfs.core.ids import ContentId
+from filmfs.core.errors import (
+    BadName,
+    Corrupt,
+    DiskFailure,
+    FilmFSError,
+    NameTooLong,
+    NoSpace,
+    NotFound,
+    ReadOnly,
+    Usage,
+)
 from filmfs.core.paths import name_key, repaired_name, shown
-from filmfs.store.ingest import Ingest
+from filmfs.store.ingest import Ingest, Taken, source_error
 from filmfs.versioning.publish import NewFile
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import View
+
+# The archive's own disk: nothing more can be taken. A source's trouble is that source's alone.
+_ARCHIVE_FAILED = (NoSpace, ReadOnly, DiskFailure, Corrupt)
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -75,7 +87,7 @@ class Taking:
     cloned_files: int = 0
 
 
-_Links = dict[bytes, tuple[ContentId, int]]  # of hard-linked sources: what their bytes were when they were read
+_Links = dict[bytes, Taken]  # of hard-linked sources: what their bytes were when they were read
 
 Progress = Callable[[int, bytes], None]
 """Called with bytes done and the path that they are of."""
@@ -226,7 +238,7 @@ def take_bytes(archive: Archive, found: Scan, existing: View, progress: Progress
         try:
             result.new.append(_take(source, ingest, links, known, result, progress))
         except FilmFSError as error:
-            if error.errno in (28, 5, 30):  # the archive's own disk: nothing more can be taken
+            if isinstance(error, _ARCHIVE_FAILED):
                 raise
             result.problems.append(Problem(shown(source.path), str(error), type(error).__name__))
             lost.add(source.parts)
@@ -241,44 +253,52 @@ def _take(
     found = source.stat
     kind = _KINDS[stat.S_IFMT(found.st_mode)]
     group = b"%d:%d" % (found.st_dev, found.st_ino) if kind is Kind.FILE and found.st_nlink > 1 else b""
-    content, size = links.get(group, (None, found.st_size if kind is Kind.FILE else 0))
-    target = b""
     try:
-        if kind is Kind.SYMLINK:
-            target = os.readlink(source.path)
-            size = len(target)
+        target = os.readlink(source.path) if kind is Kind.SYMLINK else b""
         xattrs = _read_xattrs(source.path) if source.path else {}
     except OSError as error:
-        raise from_os_error(error, f"reading {shown(source.path)}") from error
-    if kind is Kind.FILE and content is None:
-        content = known.content(source)
-        if content is not None:
-            result.known_files += 1
-            progress(size, source.path)
-        else:
-            taken = ingest.take(source.path, lambda done: progress(done, source.path))
-            content, size = taken.content, taken.size
-            result.known_files += int(taken.reused)
-            result.cloned_files += int(taken.cloned)
-            result.read_bytes += 0 if taken.reused else size
-        if group:
-            links[group] = content, size
+        raise source_error(error, source.path) from error
+    taken = _take_content(source, group, ingest, links, known, result, progress) if kind is Kind.FILE else None
     inode = Inode(
         kind,
         stat.S_IMODE(found.st_mode),
         *_owner(found),
         1,
-        size,
+        taken.size if taken is not None else len(target),
         found.st_atime_ns,
         found.st_mtime_ns,
         found.st_ctime_ns,
         found.st_mtime_ns,
         rdev=found.st_rdev if kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE) else 0,
-        content=content if size and kind is Kind.FILE else None,
+        content=taken.content if taken is not None and taken.size else None,
         target=target,
-        stored=size if kind is Kind.FILE else 0,
+        stored=taken.stored if taken is not None else 0,
     )
     return NewFile(source.parts, inode, xattrs, group)
+
+
+def _take_content(
+    source: Source,
+    group: bytes,
+    ingest: Ingest,
+    links: _Links,
+    known: "_Known",
+    result: Taking,
+    progress: Progress,
+) -> Taken:
+    taken = links.get(group)
+    if taken is None:
+        taken = known.find(source)
+        if taken is not None:
+            progress(taken.size, source.path)
+        else:
+            taken = ingest.take(source.path, lambda done: progress(done, source.path))
+        result.known_files += int(taken.reused)
+        result.cloned_files += int(taken.cloned)
+        result.read_bytes += 0 if taken.reused else taken.size
+        if group:
+            links[group] = taken
+    return taken
 
 
 def _owner(found: os.stat_result) -> tuple[int, int]:
@@ -301,8 +321,8 @@ class _Known:
         self._view = view
         self._directories: dict[tuple[bytes, ...], Any] = {(): 1}
 
-    def content(self, source: Source) -> ContentId | None:
-        """The content of the file at the source's place, if it has the source's size and mtime."""
+    def find(self, source: Source) -> Taken | None:
+        """The bytes of the file at the source's place, if it has the source's size and mtime."""
         directory = self._directory(source.parts[:-1])
         if directory is None:
             return None
@@ -311,7 +331,7 @@ class _Known:
         if inode is None or inode.kind is not Kind.FILE or isinstance(inode.content, int):
             return None
         same = (inode.size, inode.mtime) == (source.stat.st_size, source.stat.st_mtime_ns)
-        return inode.content if same else None
+        return Taken(inode.content, inode.size, inode.stored, reused=True) if same and inode.content else None
 
     def _directory(self, parts: tuple[bytes, ...]) -> Any:
         if parts not in self._directories:

@@ -37,6 +37,7 @@ from filmfs.versioning.rows import Inode, Kind
 FORMAT = 1
 SPOOL_PREFIX = ".publish-"
 _FORMAT_KEY = b"format"
+_TRIES, _BETWEEN_TRIES_S = 20, 0.005
 
 
 class Mode(Enum):
@@ -237,14 +238,17 @@ def _take_lock(root: str, role: str) -> int:
         if error.errno in (30, 13):
             raise ReadOnly(f"{root} cannot be written to: {error.strerror}") from error
         raise from_os_error(error, f"opening {root}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = _read_holder(descriptor)
-        os.close(descriptor)
-        raise Busy(_who(root, holder)) from None
-    _write_holder(descriptor, {"role": role})
-    return descriptor
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_BETWEEN_TRIES_S)  # it may be somebody who only looks who holds it
+        else:
+            _write_holder(descriptor, {"role": role})
+            return descriptor
+    holder = _read_holder(descriptor)
+    os.close(descriptor)
+    raise Busy(_who(root, holder))
 
 
 def _who(root: str, holder: Holder) -> str:

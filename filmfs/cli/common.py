@@ -1,4 +1,7 @@
-"""What all commands share: options, output, progress, and errors that become one sentence."""
+"""What all commands share: options, output, progress, and errors that become one sentence.
+
+Bars are imported when one is drawn: they would be a third of the time that a command takes to start.
+"""
 
 import getpass
 import json
@@ -12,16 +15,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from typer.core import TyperCommand
 
 from filmfs.core.errors import FilmFSError, Usage
@@ -62,45 +55,43 @@ class Output:
         if not self.quiet:
             sys.stderr.write(printable(text) + "\n")
 
+    @property
+    def _is_watched(self) -> bool:
+        """Whether a person sees what goes to stderr."""
+        return not self.quiet and sys.stderr.isatty()
+
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
         """A bar with bytes, rate and time left, on a terminal only; call what it gives with the bytes just done."""
-        console = Console(stderr=True)
-        if self.quiet or not console.is_terminal:
+        if not self._is_watched:
             yield lambda done: None
             return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
-            task: TaskID = bar.add_task(title, total=total)
-            yield lambda done: bar.advance(task, done)
+        from filmfs.cli import bars
+
+        with bars.of_bytes(title, total) as advance:
+            yield advance
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Says on a terminal what is going on while there is nothing to count."""
-        console = Console(stderr=True)
-        if self.quiet or not console.is_terminal:
+        if not self._is_watched:
             yield
             return
-        with console.status(what):
+        from filmfs.cli import bars
+
+        with bars.spinner(what):
             yield
 
     @contextmanager
     def steps(self) -> Iterator[Callable[[int, int, str], None]]:
         """A bar for work in several parts; call what it gives with what is done, the total, and what it is."""
-        console = Console(stderr=True)
-        if self.quiet or not console.is_terminal:
+        if not self._is_watched:
             yield lambda done, total, what: None
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-            task: TaskID = bar.add_task("checking", total=None)
-            yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
+        from filmfs.cli import bars
+
+        with bars.of_steps("checking") as advance:
+            yield advance
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """`check`: proves an archive sound."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filmfs.archive.check import Report, check_archive
 from filmfs.archive.opening import find_archive
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
 from filmfs.control import refresh
 from filmfs.core.errors import Unsound
+
+if TYPE_CHECKING:
+    from filmfs.archive.check import Report
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,6 +27,8 @@ def check(
     verbose: Verbose = False,
 ) -> None:
     """Prove that every reference resolves and every record, and with --data every byte, is what was stored."""
+    from filmfs.archive.check import check_archive  # needed by no other command
+
     output = Output(as_json, quiet, verbose)
     root = find_archive(archive)
     refresh(root)
@@ -35,7 +39,7 @@ def check(
         raise Unsound(f"{len(report.faults)} faults in {archive}", told=as_json)
 
 
-def _lines(report: Report, *, data: bool) -> Iterator[str]:
+def _lines(report: "Report", *, data: bool) -> Iterator[str]:
     for fault in report.faults:
         yield f"FAULT ({fault.kind}): {fault.what}"
         if fault.path:

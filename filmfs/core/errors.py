@@ -10,6 +10,7 @@
     ├── NoSpace, DiskFailure
     ├── Corrupt          bytes or records are not what was stored
     ├── SourceChanged    a source moved under the reader
+    ├── SourceUnreadable a source's own disk or card failed
     ├── LeftOut          a part of the sources could not be taken
     ├── Unsound          `check` found faults
     └── NotAnArchive, WrongVersion
@@ -175,6 +176,12 @@ class SourceChanged(FilmFSError):
     """A source was written to while it was read."""
 
     errno, http_status, exit_code = _e.EAGAIN, 409, 44
+
+
+class SourceUnreadable(FilmFSError):
+    """A source's own disk or card cannot be read."""
+
+    errno, http_status, exit_code = _e.EIO, 500, 49
 
 
 class LeftOut(FilmFSError):

@@ -6,34 +6,27 @@ Names in branches are not this module's business.
 """
 
 import os
-import queue
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from blake3 import blake3
 
-from filmfs.core.errors import IsADirectory, SourceChanged, from_os_error
-from filmfs.core.extents import ExtentMap
-from filmfs.core.ids import EMPTY_CONTENT, LEAF_SIZE, BlobId, ContentId, content_id, identify
+from filmfs.core.errors import FilmFSError, IsADirectory, NotFound, Refused, SourceChanged, SourceUnreadable
+from filmfs.core.extents import Extent, ExtentMap
+from filmfs.core.ids import EMPTY_CONTENT, BlobId, ContentId, content_id, identify
 from filmfs.core.paths import shown
 from filmfs.store.blobs import TABLE as BLOB
 from filmfs.store.blobs import BlobRecord, Blobs, blob_key
 from filmfs.store.contents import LITERAL_MAX, find_map, put_content
+from filmfs.store.copying import Copier, Progress
 from filmfs.store.database import Database, Transaction, reserve
-from filmfs.store.disk import clone, start_writeback, sync_path
+from filmfs.store.disk import clone, sync_path
 
 JOURNAL = b"journal"
 
 _IDS_AT_ONCE = 4096
 _BATCH_FILES = 4096
 _BATCH_BYTES = 1 << 30
-_STEP = 4 * LEAF_SIZE
-_BUFFERS = 5
 _FEW = 16  # up to this many files are synced one by one; more by one syncfs
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,7 @@ class Taken:
 
     content: ContentId
     size: int
+    stored: int  # the size less the holes
     reused: bool = False
     cloned: bool = False
 
@@ -71,6 +65,7 @@ class Ingest:
         self._batch_bytes = 0
         self._ids = range(0)
         self._can_clone = True
+        self._copier = Copier()
         self.stored_bytes = 0
 
     def take(self, path: bytes, progress: Progress = lambda done: None) -> Taken:
@@ -85,8 +80,8 @@ class Ingest:
             known = self._known(key)
             if known is not None:
                 progress(before.st_size)
-                return Taken(known, before.st_size, reused=True)
-            staged, cloned = self._stage(descriptor, before.st_size, key, progress)
+                return known
+            staged, cloned = self._stage(descriptor, before.st_size, key, path, progress)
             after = os.fstat(descriptor)
             if _moved(before, after) or staged.map.size != before.st_size:
                 if staged.blob is not None:
@@ -98,7 +93,7 @@ class Ingest:
         self._batch_bytes += staged.map.size
         if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
             self.flush()
-        return Taken(staged.content, staged.map.size, cloned=cloned)
+        return Taken(staged.content, staged.map.size, staged.map.stored, cloned=cloned)
 
     def flush(self) -> None:
         """Makes all that was taken durable, in one transaction."""
@@ -127,22 +122,23 @@ class Ingest:
         transaction.put(JOURNAL, entry.journal, entry.content)
         if not put_content(transaction, entry.content, entry.map, entry.leaves):
             return False
-        self.stored_bytes += entry.map.size
+        self.stored_bytes += entry.map.stored
         if entry.blob is not None:
             record = BlobRecord(entry.map.size, entry.content)
             transaction.put(BLOB, blob_key(entry.blob), record.as_value())
         return True
 
-    def _known(self, key: bytes) -> ContentId | None:
+    def _known(self, key: bytes) -> Taken | None:
         with self._database.read() as transaction:
             content = transaction.get(JOURNAL, key)
-            if content is not None and find_map(transaction, ContentId(content)) is not None:
-                return ContentId(content)
-        return None
+            if content is None:
+                return None
+            found = find_map(transaction, ContentId(content))
+            return None if found is None else Taken(ContentId(content), found.size, found.stored, reused=True)
 
-    def _stage(self, source: int, size: int, key: bytes, progress: Progress) -> tuple[_Staged, bool]:
+    def _stage(self, source: int, size: int, key: bytes, path: bytes, progress: Progress) -> tuple[_Staged, bool]:
         if size <= LITERAL_MAX:
-            data = _read_small(source, size)
+            data = _read_small(source, size, path)
             content, leaves = identify([data])
             progress(len(data))
             return _Staged(key, content, leaves, ExtentMap.of_bytes(data), None), False
@@ -151,18 +147,23 @@ class Ingest:
         try:
             cloned = self._can_clone = self._can_clone and clone(source, staging)
             if cloned:
-                length, leaves = _hash_and_copy(staging, None, progress)
+                copied = self._copier.copy(staging, None, progress)
             else:
-                length, leaves = _hash_and_copy(source, staging, progress)
+                copied = self._copier.copy(source, staging, progress)
+        except SourceUnreadable as error:
+            self._blobs.discard(blob)
+            raise SourceUnreadable(f"{shown(path)}: {error}") from error
         except BaseException:
             self._blobs.discard(blob)
             raise
         finally:
             os.close(staging)
-        if length == 0:
+        if copied.length == 0:
             self._blobs.discard(blob)
             return _Staged(key, EMPTY_CONTENT, b"", ExtentMap(), None), False
-        return _Staged(key, content_id(length, leaves), leaves, ExtentMap.of_blob(blob, length), blob), cloned
+        runs = tuple(Extent(start, end - start, blob, start) for start, end in copied.ranges)
+        content = content_id(copied.length, copied.leaves)
+        return _Staged(key, content, copied.leaves, ExtentMap(copied.length, runs), blob), cloned
 
     def _next_id(self) -> BlobId:
         if not self._ids:
@@ -184,6 +185,13 @@ class Ingest:
         sync_path(os.path.dirname(self._blobs.staging_path(blobs[0])))
 
 
+def source_error(error: OSError, path: bytes) -> FilmFSError:
+    """Why a source cannot be taken: its own trouble, never the archive's."""
+    kinds = {FileNotFoundError: NotFound, PermissionError: Refused}
+    kind = kinds.get(type(error), SourceUnreadable)
+    return kind(f"{shown(path)} cannot be read: {error.strerror or error}")
+
+
 def _open_source(path: bytes) -> int:
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -192,7 +200,7 @@ def _open_source(path: bytes) -> int:
         except PermissionError:
             descriptor = os.open(path, flags)
     except OSError as error:
-        raise from_os_error(error, f"reading {shown(path)}") from error
+        raise source_error(error, path) from error
     if not os.path.isfile(descriptor):
         os.close(descriptor)
         raise IsADirectory(f"{shown(path)} is not a regular file any more")
@@ -207,96 +215,12 @@ def _moved(before: os.stat_result, after: os.stat_result) -> bool:
     )
 
 
-def _read_small(source: int, size: int) -> bytes:
+def _read_small(source: int, size: int, path: bytes) -> bytes:
     """All bytes; of a file that grows a few more than `size`, and not all that follow."""
     data = b""
-    with _disk_errors():
+    try:
         while len(data) <= size and (part := os.read(source, LITERAL_MAX + 1)):
             data += part
-    return data
-
-
-def _hash_and_copy(source: int, target: int | None, progress: Progress) -> tuple[int, bytes]:
-    """Reads `source` to its end, writes it to `target` if there is one; (length, joined leaf hashes).
-
-    What is hashed is the buffer that was written. Hashing runs beside the copy (BLAKE3 lets go of the interpreter
-    lock), a few buffers behind; the buffers are used again, since fresh memory costs more than the copy. A file that
-    grows is left when there is more than it had: one that grows as fast as it is read has no end.
-    """
-    with _disk_errors():
-        size = os.fstat(source).st_size
-        first = bytearray(min(_STEP, size + 1))
-        filled = _fill(source, first)
-        if filled < len(first):
-            step = memoryview(first)[:filled]
-            _write_all(target, step)
-            progress(filled)
-            return filled, b"".join(_leaf_hashes(step))
-        if len(first) < _STEP:
-            first += bytes(_STEP - filled)
-            filled += _fill(source, memoryview(first)[filled:])
-        return _pipeline(source, target, size, first, filled, progress)
-
-
-def _pipeline(
-    source: int, target: int | None, size: int, buffer: bytearray, filled: int, progress: Progress
-) -> tuple[int, bytes]:
-    leaves: list[bytes] = []
-    work: queue.SimpleQueue[tuple[bytearray, int] | None] = queue.SimpleQueue()
-    free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
-    for _ in range(_BUFFERS - 1):
-        free.put(bytearray(_STEP))
-
-    def hash_steps() -> None:
-        while (step := work.get()) is not None:
-            leaves.extend(_leaf_hashes(memoryview(step[0])[: step[1]]))
-            free.put(step[0])
-
-    hasher = threading.Thread(target=hash_steps, name="filmfs-hash")
-    hasher.start()
-    length = 0
-    try:
-        while filled:
-            work.put((buffer, filled))
-            _write_all(target, memoryview(buffer)[:filled])
-            if target is not None:
-                start_writeback(target, length, filled)
-            length += filled
-            progress(filled)
-            buffer = free.get()
-            filled = _fill(source, buffer) if length <= size else 0
-    finally:
-        work.put(None)
-        hasher.join()
-    return length, b"".join(leaves)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
-        raise from_os_error(error, "copying a source file") from error
-
-
-def _fill(source: int, buffer: bytearray | memoryview) -> int:
-    """Reads until `buffer` is full or the file ends; how many bytes that were."""
-    view = memoryview(buffer)
-    filled = 0
-    while filled < len(view):
-        count = os.readv(source, [view[filled:]])
-        if not count:
-            break
-        filled += count
-    return filled
-
-
-def _write_all(target: int | None, data: memoryview) -> None:
-    while target is not None and data:
-        data = data[os.write(target, data) :]
-
-
-def _leaf_hashes(step: memoryview) -> list[bytes]:
-    return [
-        blake3(step[offset : offset + LEAF_SIZE], max_threads=1).digest() for offset in range(0, len(step), LEAF_SIZE)
-    ]
+        raise source_error(error, path) from error
+    return data

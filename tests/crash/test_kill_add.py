@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.drive import FILMFS, Drive, answer
+from filmfs.archive import Archive, Mode
+from filmfs.store.ingest import JOURNAL
+from tests.drive import FILMFS, Drive, wait_until
 
 pytestmark = pytest.mark.crash
 
@@ -76,12 +78,24 @@ def test_a_killed_add_shows_nothing_and_the_next_one_completes(drive: Drive, tmp
 def test_what_a_killed_add_had_stored_is_not_read_again(drive: Drive, tmp_path: Path) -> None:
     card = tmp_path / "card"
     card.mkdir()
-    for number in range(5):
-        (card / f"{number}").write_bytes(os.urandom(1000) + bytes(600_000_000))
-        os.truncate(card / f"{number}", 600_000_000)
-    whole = seconds_of_an_add(tmp_path, card)
-    assert not kill_an_add(drive, card, whole * 0.8)
-    assert answer("ls", drive.root).stdout == ""
-    facts = drive.facts("add", card)
-    assert facts["known_files"] >= 1
+    for number in range(4500):
+        (card / f"{number:05}").write_bytes(b"%d" % number)
+    with open(card / "last", "wb") as file:
+        file.truncate(800_000_000)  # time to be killed in
+    adding = subprocess.Popen([*FILMFS, "add", drive.root, card, "--quiet"])
+    wait_until(lambda: noted_files(drive) > 0 or adding.poll() is not None, "the first batch is durable")
+    adding.kill()
+    assert adding.wait(60) != 0
+    assert drive.filmfs("ls") == ""
     drive.assert_sound()
+    os.truncate(card / "last", 10)
+    facts = drive.facts("add", card)
+    assert facts["known_files"] >= 1000
+    assert (facts["files"], facts["added"]) == (4501, 4502)  # and the folder
+    drive.assert_sound()
+
+
+def noted_files(drive: Drive) -> int:
+    """How many files the next run of `add` need not read."""
+    with Archive(drive.root, Mode.READ) as archive, archive.database.read() as transaction:
+        return transaction.count(JOURNAL)

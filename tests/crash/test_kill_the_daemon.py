@@ -106,7 +106,7 @@ def test_an_archive_that_was_killed_opens_without_a_mount_too(drive: Drive, tmp_
     assert_kept(drive.main, Promised.of(journal))
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1, 0.3])
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.3])
 def test_kill_9_during_unmounting_loses_nothing(drive: Drive, seconds: float) -> None:
     drive.start()
     expected = {f"{number}": os.urandom(200_000 + number) for number in range(20)}
@@ -128,7 +128,7 @@ def test_kill_9_during_unmounting_loses_nothing(drive: Drive, seconds: float) ->
     drive.assert_sound()
 
 
-@pytest.mark.parametrize("seconds", [2.0, 2.4, 2.8, 3.2])
+@pytest.mark.parametrize("seconds", [2.2, 2.9])
 def test_kill_9_while_files_are_hashed_loses_nothing(drive: Drive, seconds: float) -> None:
     drive.start()
     data = os.urandom(24 << 20)
@@ -158,7 +158,7 @@ def test_renames_and_branches_are_whole_after_kill_9(drive: Drive) -> None:
         (drive.main / "d0" / f"{number}").write_bytes(b"%d" % number * 3000)
     os.sync()
     expected = {f"{number}": b"%d" % number * 3000 for number in range(50)}
-    for number in range(6):
+    for number in range(4):
         os.rename(drive.main / f"d{number}", drive.main / f"d{number + 1}")
         branch = drive.branch(f"b{number}")  # answered: durable
         os.rename(drive.main / f"d{number + 1}" / "0", drive.main / "0")

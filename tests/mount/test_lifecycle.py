@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,6 +195,26 @@ def test_an_archive_is_mounted_once(mounted: Drive, tmp_path: Path) -> None:
     done = answer("mount", second.root, mounted.mountpoint)
     assert done.returncode == 8
     assert "mounted" in done.stderr
+
+
+def test_who_only_looks_does_not_keep_others_from_mounting(idle: Drive) -> None:
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            lock_holder(idle.root)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(3):
+            idle.start()
+            idle.stop()
+    finally:
+        stop.set()
+        for looker in lookers:
+            looker.join()
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_an_empty_file_is_the_empty_content_and_stores_nothing(
     taken = ingest.take(source(tmp_path, 0))
     ingest.flush()
 
-    assert taken == Taken(EMPTY_CONTENT, 0)
+    assert taken == Taken(EMPTY_CONTENT, 0, 0)
     assert blob_files(archive) == staged(archive) == []
 
 
