@@ -28,7 +28,8 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from filmfs.core.errors import NotFound
+from filmfs.core.errors import Corrupt, NotFound
+from filmfs.core.extents import ExtentMap
 from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.translate import answers_fuse, entry, no_entry
@@ -197,8 +198,13 @@ class Operations(pyfuse3.Operations):
         data = handle.file.read_now(off, size)
         if data is None:
             extents = handle.file.reading()
-            read = self._fs.archive.contents.read
-            data = await trio.to_thread.run_sync(read, extents, off, size, limiter=self._disk)
+            try:
+                data = await self._read_in_thread(extents, off, size)
+            except Corrupt:
+                # Sealed meanwhile? Then the map that was read may have led to a staging file that is gone.
+                if handle.file.reading() == extents:
+                    raise
+                data = await self._read_in_thread(handle.file.reading(), off, size)
         return data  # type: ignore[return-value] # any buffer will do
 
     @answers_fuse
@@ -280,6 +286,10 @@ class Operations(pyfuse3.Operations):
     @answers_fuse
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
         return True
+
+    async def _read_in_thread(self, extents: ExtentMap, offset: int, size: int) -> bytes:
+        read = self._fs.archive.contents.read
+        return await trio.to_thread.run_sync(read, extents, offset, size, limiter=self._disk)
 
     def _forget_other_spellings(self, parent: InodeT, name: FileNameT) -> None:
         """What happened under one spelling of a name must show under those that the kernel may have kept."""

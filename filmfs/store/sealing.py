@@ -185,6 +185,9 @@ def _rewrite(extents: ExtentMap, contents: Contents, blob: BlobId) -> tuple[Blob
                     at = piece.offset - start
                     _write_all(descriptor, memoryview(data)[at : at + piece.length], piece.offset)
         os.fdatasync(descriptor)
+    except BaseException:
+        contents.blobs.discard(blob)
+        raise
     finally:
         os.close(descriptor)
     return blob, bytes(leaves)

@@ -7,10 +7,11 @@ at some moment. Until the transaction is done the cut's buffers stay visible.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import BlobId, BranchId, ContentId, DraftId, FileId, LayerId
 from filmfs.store.blobs import TABLE as BLOB
 from filmfs.store.blobs import blob_key
-from filmfs.store.contents import DRAFT, draft_key
+from filmfs.store.contents import CONTENT, DRAFT, draft_key, unpack_extents
 from filmfs.store.database import Transaction
 from filmfs.store.sealing import Seal, record_seal
 from filmfs.versioning.layers import Record
@@ -112,6 +113,15 @@ class Buffers:
         if value is None and self._flushing is not None:
             value = self._flushing.records.get((table, key))
         return value
+
+    def pending_map(self, content: ContentId) -> ExtentMap | None:
+        """What a content that waits to be written is made of: rows may name it before any record describes it."""
+        seals = [*self._seals, *(self._flushing.seals if self._flushing is not None else [])]
+        for outcome in seals:
+            if outcome.content == content:
+                return outcome.map
+        waiting = self.pending_record(CONTENT, content)
+        return unpack_extents(waiting[0], waiting[1]) if isinstance(waiting, list) else None
 
     def must_sync(self, blob: BlobId) -> None:
         """Has the bytes of a staging file synced before the next cut is written."""

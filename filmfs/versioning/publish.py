@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from filmfs.core.errors import IsADirectory, NotADirectory, NotFound
+from filmfs.core.errors import Busy, IsADirectory, NotADirectory, NotFound
 from filmfs.core.ids import ROOT_FILE, FileId
 from filmfs.core.paths import name_key, shown
 from filmfs.versioning.buffers import Buffers
@@ -68,17 +68,22 @@ class Publisher:
         self._root = _Directory(ROOT_FILE, existing=True)
         self._attach: list[tuple[FileId, bytes, NewFile, FileId | None]] = []
         self._groups: dict[bytes, FileId] = {}
-        self._group_links: dict[FileId, list[tuple[FileId, bytes]]] = {}
+        self._made: list[FileId] = []
+        self._hidden: list[tuple[FileId, bytes]] = []
 
     def steps(self, files: list[NewFile]) -> Iterator[None]:
-        """Does the work, parents before children. Raises NotADirectory or IsADirectory before anything shows."""
+        """Does the work, parents before children. Raises NotADirectory, IsADirectory or Busy before anything shows."""
         there: dict[tuple[bytes, ...], FileId | None] = {(): ROOT_FILE}
         for work in (lambda new: self._survey(new, there), self._place):
             for index, new in enumerate(files):
                 work(new)
                 if index % _STEP == _STEP - 1:
                     yield
-        self._show()
+        try:
+            self._show()
+        except Busy:
+            self._take_back()
+            raise
 
     def _survey(self, new: NewFile, there: dict[tuple[bytes, ...], FileId | None]) -> None:
         """Refuses what cannot be while nothing is made yet, and finds the inodes that new hard links join.
@@ -156,9 +161,12 @@ class Publisher:
             file = self._tree.new_file()
             self._attach.append((parent.file, name, new, file))
             self._tree.put_inode(file, self._inode(new, ((parent.file, name),)))
+            self._made.append(file)
             return file
         shared = self._groups.get(new.link_group) if new.link_group else None
         file = shared or self._tree.new_file()
+        if shared is None:
+            self._made.append(file)
         self._put(file, parent.file, key, name, new)
         return file
 
@@ -172,6 +180,7 @@ class Publisher:
         inode = self._inode(new, links)
         self._tree.put_inode(file, inode)
         self._tree.put_hidden_entry(parent, key, file, inode, name)
+        self._hidden.append((parent, key))
 
     def _inode(self, new: NewFile, links: tuple[tuple[FileId, bytes], ...]) -> Inode:
         nlink = 2 if new.inode.kind is Kind.DIRECTORY else len(links)
@@ -182,7 +191,24 @@ class Publisher:
         mine = self._inode(new, inode.links).changed(ctime=inode.ctime, atime=inode.atime, btime=inode.btime)
         return mine == inode
 
+    def _refuse_if_moved(self) -> None:
+        """Between the steps others may have changed the directories that names are about to show in."""
+        for parent, name, new, file in self._attach:
+            expected = None if new.inode.kind is Kind.DIRECTORY else file
+            directory = self._tree.inode(parent)
+            entry = self._tree.find(parent, name) if directory is not None else None
+            if directory is None or (entry.file if entry is not None else None) != expected:
+                raise Busy(f"{shown(name)!r} was changed while it was being added; nothing was added, try again")
+
+    def _take_back(self) -> None:
+        """Forgets what was made and does not show yet."""
+        for parent, key in self._hidden:
+            self._tree.put_entry(parent, key, None)
+        for file in self._made:
+            self._tree.put_inode(file, None)
+
     def _show(self) -> None:
+        self._refuse_if_moved()
         self.shown += [(parent, None) for parent in {parent for parent, *_ in self._attach}]
         for parent, name, new, file in self._attach:
             self.shown.append((parent, name))
@@ -190,16 +216,20 @@ class Publisher:
                 filled = self._tree.get_inode(file)
                 self._tree.make(parent, name, filled, file=file)
                 self._tree.put_inode(file, filled)
-                continue
-            if file is not None:
-                self._tree.unlink(parent, name, self._now)
-            shared = self._groups.get(new.link_group) if new.link_group else None
-            if shared is not None and self._tree.inode(shared) is not None:
-                self._tree.link(shared, parent, name, self._now)
-                continue
-            made, _ = self._tree.make(parent, name, self._inode(new, ()))
-            if new.link_group:
-                self._groups[new.link_group] = made
+            else:
+                self._add_name(parent, name, new, file)
+
+    def _add_name(self, parent: FileId, name: bytes, new: NewFile, replaced: FileId | None) -> None:
+        """A file that was there before goes, as when rsync renames over it: who has it open keeps its bytes."""
+        if replaced is not None:
+            self._tree.unlink(parent, name, self._now)
+        shared = self._groups.get(new.link_group) if new.link_group else None
+        if shared is not None and self._tree.inode(shared) is not None:
+            self._tree.link(shared, parent, name, self._now)
+            return
+        made, _ = self._tree.make(parent, name, self._inode(new, ()))
+        if new.link_group:
+            self._groups[new.link_group] = made
 
 
 def _keys(parts: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -216,7 +216,7 @@ class Tree(View):
 
     def put_hidden_entry(self, parent: FileId, key: bytes, file: FileId, inode: Inode, name: bytes) -> None:
         """Fills a directory that nothing leads to yet, without the checks and times of `make`."""
-        self._put_entry(parent, key, Entry(file, inode.kind, name))
+        self.put_entry(parent, key, Entry(file, inode.kind, name))
         if inode.kind is Kind.DIRECTORY:
             directory = self.get_inode(parent)
             self.put_inode(parent, directory.changed(nlink=directory.nlink + 1))
@@ -236,7 +236,7 @@ class Tree(View):
         file = file or self._new_file()
         inode = inode.changed(links=((parent, name),), nlink=2 if inode.kind is Kind.DIRECTORY else 1)
         self.put_inode(file, inode)
-        self._put_entry(parent, key, Entry(file, inode.kind, name))
+        self.put_entry(parent, key, Entry(file, inode.kind, name))
         self._touch(parent, inode.ctime, directory, children=int(inode.kind is Kind.DIRECTORY))
         return file, inode
 
@@ -253,7 +253,7 @@ class Tree(View):
             raise TooManyLinks(f"a file can have {LINK_MAX} names")
         linked = inode.changed(nlink=inode.nlink + 1, ctime=now, links=(*inode.links, (parent, name)))
         self.put_inode(file, linked)
-        self._put_entry(parent, key, Entry(file, inode.kind, name))
+        self.put_entry(parent, key, Entry(file, inode.kind, name))
         self._touch(parent, now, directory)
         return linked
 
@@ -266,7 +266,7 @@ class Tree(View):
         entry = self.get(parent, name)
         if entry.kind is Kind.DIRECTORY:
             raise IsADirectory(f"{shown(name)!r} is a directory")
-        self._put_entry(parent, name_key(name), None)
+        self.put_entry(parent, name_key(name), None)
         self._touch(parent, now, directory)
         return entry.file, self._unlinked(entry.file, parent, name, now)
 
@@ -278,7 +278,7 @@ class Tree(View):
             raise NotADirectory(f"{shown(name)!r} is not a directory")
         if not self.is_empty(entry.file):
             raise NotEmpty(f"{shown(name)!r} is not empty")
-        self._put_entry(parent, name_key(name), None)
+        self.put_entry(parent, name_key(name), None)
         self._touch(parent, now, directory, children=-1)
         return entry.file, self._unlinked(entry.file, parent, name, now)
 
@@ -312,8 +312,8 @@ class Tree(View):
         if target is not None:
             lost = self._replaced(entry, target, to, new_name, now)
         is_directory = int(entry.kind is Kind.DIRECTORY)
-        self._put_entry(parent, key, None)
-        self._put_entry(to, new_key, Entry(entry.file, entry.kind, new_name))
+        self.put_entry(parent, key, None)
+        self.put_entry(to, new_key, Entry(entry.file, entry.kind, new_name))
         self._relink(entry.file, (parent, entry.name), (to, new_name), now)
         self._touch(parent, now, children=-is_directory)
         self._touch(to, now, children=is_directory)
@@ -328,8 +328,8 @@ class Tree(View):
         for moved, to in ((first, other), (second, parent)):
             if moved.kind is Kind.DIRECTORY:
                 self._refuse_loop(moved.file, to)
-        self._put_entry(parent, key, Entry(second.file, second.kind, first.name))
-        self._put_entry(other, other_key, Entry(first.file, first.kind, second.name))
+        self.put_entry(parent, key, Entry(second.file, second.kind, first.name))
+        self.put_entry(other, other_key, Entry(first.file, first.kind, second.name))
         self._relink(first.file, (parent, first.name), (other, second.name), now)
         self._relink(second.file, (other, second.name), (parent, first.name), now)
         balance = int(second.kind is Kind.DIRECTORY) - int(first.kind is Kind.DIRECTORY)
@@ -339,7 +339,8 @@ class Tree(View):
     def _buffer(self) -> LayerBuffer:
         return self._buffers.active(self.branch, self._open_layer(self.branch))
 
-    def _put_entry(self, directory: FileId, key: bytes, entry: Entry | None) -> None:
+    def put_entry(self, directory: FileId, key: bytes, entry: Entry | None) -> None:
+        """Writes an entry as it shall be; None takes it away."""
         self._buffer().entries.setdefault(directory, {})[key] = entry
 
     def _touch(self, file: FileId, now: int, inode: Inode | None = None, *, children: int = 0) -> None:
@@ -362,7 +363,7 @@ class Tree(View):
 
     def _respell(self, parent: FileId, key: bytes, entry: Entry, name: bytes, now: int) -> None:
         if name != entry.name:
-            self._put_entry(parent, key, Entry(entry.file, entry.kind, name))
+            self.put_entry(parent, key, Entry(entry.file, entry.kind, name))
             self._relink(entry.file, (parent, entry.name), (parent, name), now)
 
     def _replaced(self, entry: Entry, target: Entry, to: FileId, name: bytes, now: int) -> tuple[FileId, Inode]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from filmfs.core.errors import TooLarge, from_os_error
 from filmfs.core.extents import Extent, ExtentMap, MapBuilder
 from filmfs.core.ids import EMPTY_CONTENT, BlobId, ContentId, DraftId, FileId, identify
-from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pack_extents, unpack_extents
+from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pack_extents
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode
 from filmfs.versioning.tree import Tree, View
@@ -60,6 +60,7 @@ class OpenFile:
         self.handles = 0
         self.writers = 0
         self.orphan: Inode | None = None
+        self._last = inode
         self.mtime = inode.mtime
         self.modified = False  # holds something that its row does not say yet
         self._history = history
@@ -90,7 +91,7 @@ class OpenFile:
 
     def inode(self) -> Inode:
         """The inode as it is now, also of a file whose last name is gone."""
-        inode = self.orphan or self.view.get_inode(self.file)
+        inode = self._row() or self._last
         if self.modified:
             stored = self.stored
             return inode.changed(size=self.size, stored=stored, mtime=self.mtime, ctime=max(inode.ctime, self.mtime))
@@ -156,10 +157,10 @@ class OpenFile:
 
     def publish(self) -> None:
         """Puts the present bytes into the branch's row; they become durable with the next flush."""
-        if not self.modified or self.orphan is not None:
+        inode = self._row() if self.modified else None
+        if inode is None:
             return
         assert isinstance(self.view, Tree)
-        inode = self.view.get_inode(self.file)
         content = self._content()
         self.view.put_inode(
             self.file,
@@ -203,12 +204,9 @@ class OpenFile:
 
     def as_of_last_close(self) -> None:
         """Makes the row say what the file was at its last close, for a layer that is about to freeze."""
-        if self._closed is None or self.orphan is not None:
-            return
-        assert isinstance(self.view, Tree)
-        inode = self.view.inode(self.file)
-        if inode is not None:
-            closed = self._closed
+        closed, inode = self._closed, self._row()
+        if closed is not None and inode is not None:
+            assert isinstance(self.view, Tree)
             self.view.put_inode(
                 self.file,
                 inode.changed(content=closed.content, size=closed.size, stored=closed.stored, mtime=closed.mtime),
@@ -232,22 +230,34 @@ class OpenFile:
             self._source = inode.content
             self._map = MapBuilder(self._load(inode.content))
 
+    def _row(self) -> Inode | None:
+        """The file's row; None once its last name is gone, whoever took it."""
+        if self.orphan is None:
+            inode = self.view.inode(self.file)
+            if inode is None:
+                self.orphan = self._last.changed(nlink=0)
+            else:
+                self._last = inode
+            return inode
+        self._last = self.orphan
+        return None
+
     def _load(self, content: ContentRef) -> ExtentMap:
         if isinstance(content, int):
             found = self._history.drafts.map_of(content)
             if found is not None:
                 return found
         if isinstance(content, bytes):
-            waiting = self._history.buffers.pending_record(CONTENT, content)
-            if isinstance(waiting, list):
-                return unpack_extents(waiting[0], waiting[1])
+            found = self._history.buffers.pending_map(content)
+            if found is not None:
+                return found
         return self._contents.map_of(content)
 
     def _begin(self, keep: int | None = None) -> None:
         """Starts a writing session; the first `keep` bytes (all, when None) will still be needed."""
         if self._closed is not None:
             return
-        inode = self.view.get_inode(self.file) if self.orphan is None else self.orphan
+        inode = self._row() or self._last
         self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
         self._pinned = self._map.value.blobs()
         self._history.drafts.pin(self._pinned)

@@ -1,12 +1,13 @@
 """Mounts for tests: one that a module shares, and one of a test's own."""
 
+import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.drive import Drive, watched
+from tests.drive import PATIENCE_S, Drive, watched
 
 _numbers = count()
 
@@ -14,7 +15,7 @@ _numbers = count()
 @pytest.fixture(autouse=True)
 def watchdog() -> Iterator[None]:
     """No test waits for ever on a mount that does not answer."""
-    with watched():
+    with watched(PATIENCE_S + float(os.environ.get("FILMFS_LIKE_LOCAL_S", "0"))):
         yield
 
 
