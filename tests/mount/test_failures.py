@@ -6,9 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyfuse3
 import pytest
+import trio
 
 from filmfs.archive.check import check_archive
+from filmfs.mount.translate import answers_fuse
 from tests.drive import Drive, wait_until
 from tests.mount.syscalls import fails
 
@@ -63,25 +66,35 @@ def test_a_blob_that_is_missing_or_short_is_eio_and_a_line_in_the_log(damaged: D
     damaged.assert_calm()
 
 
-def test_a_handler_that_raises_answers_eio_and_the_mount_stays(damaged: Drive) -> None:
-    """A database whose records are damaged is the nearest thing to a bug that can be made from outside."""
+@pytest.mark.parametrize("error", [ValueError("unforeseen"), MemoryError("unforeseen"), AssertionError("unforeseen")])
+def test_whatever_a_handler_raises_becomes_eio_and_a_line_in_the_log(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    @answers_fuse
+    async def handler() -> None:
+        raise error
+
+    with pytest.raises(pyfuse3.FUSEError) as answered:
+        trio.run(handler)
+    assert answered.value.errno == errno.EIO
+    assert "unforeseen" in caplog.text
+
+
+def test_a_record_that_is_damaged_is_eio_and_the_mount_stays(damaged: Drive) -> None:
     for number in range(200):
         (damaged.main / f"{number}").write_bytes(b"x" * 5000)
     damaged.stop()
     data = Path(damaged.root) / "meta.lmdb" / "data.mdb"
     raw = bytearray(data.read_bytes())
-    at = raw.rindex(b"199\0")
-    harmed = 0
-    for position in range(8192, len(raw) - 4096, 4096):
-        name = raw.find(b"\x00\x00\x00\x00\x00\x00\x00\x01150\0", position, position + 4096)
-        if name >= 0:
-            raw[name + 24] ^= 0xFF  # inside the value that follows the key
-            harmed += 1
-    assert harmed
-    assert at
+    key = (1).to_bytes(8, "big") + b"150\0"  # the name's key, in every page that has it
+    at = raw.find(key)
+    while at >= 0:
+        raw[at + len(key) + 8 + 3] ^= 0xFF  # past the layer, inside the record
+        at = raw.find(key, at + 1)
     data.write_bytes(raw)
     damaged.start()
-    assert read_errors(damaged.main / "150") in (errno.EIO, None)
+    assert read_errors(damaged.main / "150") == errno.EIO
+    assert "damaged" in damaged.words()
     assert (damaged.main / "1").read_bytes() == b"x" * 5000
     (damaged.main / "new").write_text("goes on")
     assert (damaged.main / "new").read_text() == "goes on"

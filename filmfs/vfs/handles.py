@@ -1,0 +1,62 @@
+"""Handles: numbers that a door was given for what it opened."""
+
+from dataclasses import dataclass, field
+
+from filmfs.core.errors import Stale
+from filmfs.versioning.rows import Entry
+from filmfs.vfs.nodes import NodeId
+from filmfs.vfs.openfiles import OpenFile
+
+Listed = tuple[bytes, NodeId | Entry]
+"""A name in a directory, and the node or the entry of the same space that it leads to."""
+
+
+@dataclass(slots=True)
+class FileHandle:
+    """A file that was opened: `report` holds the bytes of a virtual one."""
+
+    node: NodeId
+    file: OpenFile | None
+    writing: bool = False
+    report: bytes = b""
+
+
+@dataclass(slots=True)
+class DirectoryHandle:
+    """A directory that was opened; its listing is made when reading starts from the beginning."""
+
+    node: NodeId
+    listing: list[Listed] = field(default_factory=list)
+
+
+class Handles:
+    """All handles of a mount. A number is never given twice."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, FileHandle | DirectoryHandle] = {}
+        self._next = 1
+
+    def add(self, handle: FileHandle | DirectoryHandle) -> int:
+        """Gives a handle its number."""
+        number = self._next
+        self._next += 1
+        self._held[number] = handle
+        return number
+
+    def file(self, number: int) -> FileHandle:
+        """The open file. Raises Stale."""
+        found = self._held.get(number)
+        if not isinstance(found, FileHandle):
+            raise Stale("the file is not open")
+        return found
+
+    def directory(self, number: int) -> DirectoryHandle:
+        """The open directory. Raises Stale."""
+        found = self._held.get(number)
+        if not isinstance(found, DirectoryHandle):
+            raise Stale("the directory is not open")
+        return found
+
+    def remove(self, number: int) -> FileHandle | DirectoryHandle | None:
+        """Lets go of a handle; gives what it was."""
+        return self._held.pop(number, None)
