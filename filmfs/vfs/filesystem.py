@@ -7,6 +7,7 @@ carry out in other threads. Permissions are the door's (`default_permissions` in
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from stat import S_ISDIR
 from typing import Any
 
@@ -362,19 +363,14 @@ class FileSystem:
     def _transplant(
         self, tree: Tree, parent: FileId, name: bytes, to_tree: Tree, to: FileId, new_name: bytes, *, replace: bool
     ) -> None:
-        def is_written(file: FileId) -> bool:
-            opened = self._opened.find(Space(tree.branch), file)
-            return opened is not None and opened.is_being_written
-
+        is_written = partial(self._opened.is_written, tree)
         moved, lost = transplant(
             self.history, tree, parent, name, to_tree, to, new_name, replace=replace, is_written=is_written
         )
         for file, inode in lost:
             self._lost(to_tree, file, inode)
         for file, inode in moved:
-            opened = self._opened.find(Space(tree.branch), file)
-            if opened is not None:
-                opened.orphan = inode.changed(nlink=0, content=None)
+            self._opened.moved(tree, file, inode)
 
     def _make_branch(self, parent: NodeId, name: bytes, kind: Kind, author: str) -> Attributes:
         if parent != ROOT:

@@ -38,6 +38,8 @@ class Opened:
         """The file, opened if it is not. Raises IsADirectory or Stale."""
         space = self._spaces.home(space)
         opened = self._files.get((space, file))
+        if opened is not None and opened.moved:
+            raise Stale("the file is in another branch now")
         if opened is None:
             view = self._spaces.view(space)
             if view.get_inode(file).kind is Kind.DIRECTORY:
@@ -81,10 +83,22 @@ class Opened:
         if tree.inode(file) is not None:
             tree.put_inode(file, inode)
             return
-        self._orphans[node] = inode
         opened = self.find(space, file)
+        if opened is not None and opened.moved:
+            raise Stale("the file is in another branch now")
+        self._orphans[node] = inode
         if opened is not None:
             opened.orphan = inode
+
+    def moved(self, tree: Tree, file: FileId, inode: Inode) -> None:
+        """The file is in another branch now; who has it open goes on reading it.
+
+        The kernel may still know the new name by the old number: whatever else comes for that is answered with Stale,
+        and comes again for the new one.
+        """
+        opened = self.find(Space(tree.branch), file)
+        if opened is not None:
+            opened.orphan, opened.moved = inode.changed(nlink=0, content=None), True
 
     def lost(self, tree: Tree, file: FileId, inode: Inode) -> None:
         """A name of the inode went; without any name it lives on only in handles."""
@@ -114,6 +128,11 @@ class Opened:
         """Somebody changed rows past the handles: files that are only read show the new ones."""
         for opened in self._files.values():
             opened.reload()
+
+    def is_written(self, tree: Tree, file: FileId) -> bool:
+        """Whether somebody writes to a file, or may."""
+        opened = self.find(Space(tree.branch), file)
+        return opened is not None and (opened.writers > 0 or opened.is_being_written)
 
     def is_busy(self, branch: BranchId) -> bool:
         """Whether files of a branch are open."""

@@ -60,6 +60,7 @@ class OpenFile:
         self.handles = 0
         self.writers = 0
         self.orphan: Inode | None = None
+        self.moved = False  # to another branch: an orphan that nothing but its handles leads to
         self._last = inode
         self.mtime = inode.mtime
         self.modified = False  # holds something that its row does not say yet

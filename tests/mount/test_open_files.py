@@ -8,7 +8,7 @@ import trio
 
 from filmfs.archive import Archive, Mode
 from filmfs.archive.check import check_archive
-from filmfs.core.errors import FilmFSError, TooLarge
+from filmfs.core.errors import CrossBranch, FilmFSError, Stale, TooLarge
 from filmfs.core.ids import ROOT_FILE, BranchId
 from filmfs.mount.flushing import Flusher
 from filmfs.versioning.rows import Kind
@@ -294,3 +294,45 @@ def test_a_file_can_be_opened_between_its_sealing_and_the_flush_of_that(writer: 
     assert writer.read(node) == data
     writer.history.settle(cut)
     assert writer.read(node) == data
+
+
+@pytest.fixture
+def other(writer: Writer) -> NodeId:
+    """The root of a second branch."""
+    branch, _ = writer.history.create_branch("other", "tester")
+    return node_id(Space(branch.id), ROOT_FILE)
+
+
+def test_a_file_that_moved_to_another_branch_is_looked_up_again_before_it_is_opened_or_changed(
+    writer: Writer, other: NodeId, data: bytes
+) -> None:
+    """The kernel may know the new name by the old number for a moment; what is written then must not be lost."""
+    node = writer.create("a", data)
+    reading = writer.fs.open(node, writing=False)
+    writer.fs.rename(MAIN, b"a", other, b"a")
+    for use in (
+        lambda: writer.fs.open(node, writing=True),
+        lambda: writer.fs.open(node, writing=False),
+        lambda: writer.fs.change(node, Changes(size=0)),
+        lambda: writer.fs.change(node, Changes(mode=0)),
+        lambda: writer.fs.set_xattr(node, b"user.note", b""),
+    ):
+        with pytest.raises(Stale):
+            use()
+    file = writer.fs.file(reading).file
+    assert file is not None
+    assert writer.archive.contents.read(file.reading(), 0, MIB) == data
+    writer.fs.close(reading)
+
+
+def test_a_file_that_a_writer_has_open_is_copied_to_another_branch_and_not_moved(
+    writer: Writer, other: NodeId, data: bytes
+) -> None:
+    node = writer.create("a", data)
+    handle = writer.open(node)
+    with pytest.raises(CrossBranch):
+        writer.fs.rename(MAIN, b"a", other, b"a")
+    writer.write(handle, 0, b"is not lost")
+    writer.fs.close(handle)
+    assert writer.read(node)[:11] == b"is not lost"
+    writer.fs.rename(MAIN, b"a", other, b"a")
