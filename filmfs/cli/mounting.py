@@ -16,7 +16,7 @@ import typer
 from filmfs.archive.opening import find_archive, lock_holder
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
 from filmfs.cli.mountinfo import filmfs_mounts
-from filmfs.control import ask_status
+from filmfs.control import ask_status, refresh
 from filmfs.core import errors
 from filmfs.core.errors import Busy, FilmFSError, NotFound, Refused
 from filmfs.mount.options import check_mountpoint, check_options
@@ -64,9 +64,11 @@ def umount(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Unmount an archive."""
+    """Unmount an archive. Refused while something that was written cannot be made durable."""
     path = os.path.abspath(mountpoint)
-    pid = _daemon_of(path)
+    pid, root = _daemon_of(path)
+    if root is not None and not lazy:
+        _write_everything(root, path)
     flags = "-uz" if lazy else "-u"
     done = subprocess.run(["fusermount3", flags, path], capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -143,15 +145,28 @@ def _start_daemon(root: str, mountpoint: str, options: list[str], verbose: bool)
     return process.pid
 
 
-def _daemon_of(mountpoint: str) -> int | None:
-    """The process behind a mount, which `fusermount3 -u` does not wait for. Raises NotFound when it is not ours."""
+def _daemon_of(mountpoint: str) -> tuple[int | None, str | None]:
+    """The process behind a mount, which `fusermount3 -u` does not wait for, and its archive; None when it is dead.
+
+    Raises NotFound when the mount is not ours.
+    """
     if mountpoint not in filmfs_mounts():
         raise NotFound(f"nothing of filmfs is mounted at {mountpoint}")
     try:
         with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
-            return int(json.load(file)["pid"])
+            facts = json.load(file)
+        return int(facts["pid"]), str(facts["archive"])
     except (OSError, ValueError, KeyError):
-        return None
+        return None, None
+
+
+def _write_everything(root: str, mountpoint: str) -> None:
+    """Has the daemon write all that it holds, while there still is a daemon that can keep it. Raises what it says."""
+    try:
+        refresh(root)
+    except FilmFSError as error:
+        way_out = "it stays mounted; mend that and try again, or give up what is not written with --lazy"
+        raise type(error)(f"{mountpoint} holds what cannot be written: {error}; {way_out}") from error
 
 
 def _await_end(pid: int) -> None:

@@ -12,7 +12,7 @@ import trio
 
 from filmfs.archive.check import check_archive
 from filmfs.mount.translate import answers_fuse
-from tests.drive import Drive, wait_until
+from tests.drive import PATIENCE_S, Drive, run_filmfs, wait_until
 from tests.mount.syscalls import fails
 
 pytestmark = pytest.mark.mount
@@ -178,6 +178,35 @@ def test_errors_are_told_by_fsync_and_not_only_to_the_log(small_disk: Path) -> N
         assert told == [errno.ENOSPC]
         fill.unlink()
         wait_until(lambda: drive.command("status")["last_flush_error"] is None, "there is room again")
+    finally:
+        drive.stop()
+    drive.assert_sound()
+
+
+def test_a_drive_that_holds_what_cannot_be_written_is_not_unmounted(small_disk: Path) -> None:
+    drive = Drive(small_disk)
+    drive.start()
+    try:
+        (drive.main / "first").write_bytes(b"a")
+        drive.command("flush")
+        fill = small_disk / "fill"
+        with fails(errno.ENOSPC), open(fill, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        written = {}
+        for number in range(600):
+            written[f"{number}"] = os.urandom(4000)
+            (drive.main / f"{number}").write_bytes(written[f"{number}"])
+        refused = run_filmfs("umount", "--wait", drive.mountpoint)
+        assert refused.returncode == 40, refused
+        assert "stays mounted" in refused.stderr
+        assert os.path.ismount(drive.mountpoint)
+        fill.unlink()
+        assert run_filmfs("umount", "--wait", drive.mountpoint).returncode == 0
+        drive.process.wait(PATIENCE_S)  # type: ignore[union-attr]
+        drive.restart()
+        assert {name: (drive.main / name).read_bytes() for name in written} == written
+        assert len(written) == 600
     finally:
         drive.stop()
     drive.assert_sound()

@@ -12,7 +12,7 @@ from tests.drive import Drive
 
 pytestmark = pytest.mark.mount
 
-SECONDS = float(os.environ.get("FILMFS_LIKE_LOCAL_S", "12"))
+SECONDS = float(os.environ.get("FILMFS_LIKE_LOCAL_S", "8"))
 SIZE_MAX = 3 << 20
 FILES = ("small", "middle", "large")
 LIMITS = dict(zip(FILES, (9_000, 400_000, SIZE_MAX), strict=True))

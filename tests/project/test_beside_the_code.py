@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parents[1]
+TOP = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
@@ -39,6 +39,13 @@ def test_the_unit_stops_synchronously_and_says_ready() -> None:
     assert "\nType=notify\n" in unit
     assert re.search(r"\nExecStop=\S+ umount --wait ", unit)
     assert re.search(r"\nExecStart=\S+ mount --foreground ", unit)
+
+
+def test_the_unit_hides_its_mount_from_nobody() -> None:
+    """Options that make a mount namespace would."""
+    unit = (TOP / "systemd" / "filmfs@.service").read_text()
+    hiding = ("ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "ReadWritePaths", "DynamicUser")
+    assert [option for option in hiding if f"\n{option}=" in unit] == []
 
 
 def test_the_footage_that_is_made_is_real(tmp_path: Path) -> None:
