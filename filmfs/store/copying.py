@@ -1,13 +1,11 @@
 """Copying one file's bytes into the store and hashing them on the way.
 
 A large file goes through a few buffers: this thread reads, others write and hash (BLAKE3 and the disk let go of the
-interpreter lock). It is written past the page cache (O_DIRECT) into space that was allocated before: a camera card is
-larger than memory, and pages that nobody will read again cost more than the copy. What is hashed is the buffer that was
+interpreter lock). The disk begins at once, and what it has is let go of: a camera card is larger than memory, and fresh
+memory for pages that nobody will read again costs more than the copy. What is hashed is the buffer that was
 written. Reading is the source's trouble, writing the archive's: the two fail with different errors.
 """
 
-import errno
-import fcntl
 import mmap
 import os
 import queue
@@ -20,15 +18,14 @@ from blake3 import blake3
 
 from filmfs.core.errors import SourceUnreadable, from_os_error
 from filmfs.core.ids import LEAF_SIZE, ZERO_LEAF
-from filmfs.store.disk import allocate, start_writeback
+from filmfs.store.disk import allocate, finish_writeback, start_writeback
 
 Progress = Callable[[int], None]
 
 _STEP = 8 * LEAF_SIZE
 _LARGE = 2 * _STEP
 _WORKERS = 3
-_BLOCK = 4096  # what direct writes must be a multiple of
-_DIRECT_REFUSED = {errno.EINVAL, errno.EOPNOTSUPP}
+_IN_CACHE = 16 * _STEP  # how much of the copy stays in the page cache while it is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,6 @@ class _Pipeline:
         self._failed: list[BaseException] = []
         self._ranges: list[tuple[int, int]] = []
         self._sparse = sparse
-        self._direct = False
 
     def run(self) -> Copied:
         """Copies; see Copier.copy."""
@@ -156,50 +152,28 @@ class _Pipeline:
             try:
                 if self._target is not None and not self._failed:
                     with _target_errors():
-                        self._write(self._target, offset, buffer, filled)
+                        self._write(self._target, offset, buffer[:filled])
                 self._leaves[offset] = _leaf_hashes(buffer[:filled])
             except BaseException as error:
                 self._failed.append(error)
             self._free.put(buffer)
 
-    def _write(self, target: int, offset: int, buffer: memoryview, filled: int) -> None:
-        if not self._direct:
-            _write_all(target, buffer[:filled], offset)
-            start_writeback(target, offset, filled)
-            return
-        padded = -(-filled // _BLOCK) * _BLOCK
-        buffer[filled:padded] = bytes(padded - filled)  # cut off again at the end
-        try:
-            _write_all(target, buffer[:padded], offset)
-        except OSError as error:
-            if error.errno not in _DIRECT_REFUSED:
-                raise
-            self._set_direct(False)
-            _write_all(target, buffer[:filled], offset)
+    def _write(self, target: int, offset: int, data: memoryview) -> None:
+        _write_all(target, data, offset)
+        start_writeback(target, offset, len(data))
+        if offset >= _IN_CACHE:
+            finish_writeback(target, offset - _IN_CACHE, _STEP)
 
     def _begin(self) -> None:
-        if self._target is not None:
+        if self._target is not None and not self._sparse:
             with _target_errors():
-                if not self._sparse:
-                    allocate(self._target, self._size)
-                self._set_direct(True)
+                allocate(self._target, self._size)
 
     def _end(self, length: int) -> None:
         if self._target is not None:
             with _target_errors():
-                self._set_direct(False)
                 os.ftruncate(self._target, length)
-
-    def _set_direct(self, wanted: bool) -> None:
-        assert self._target is not None
-        flags = fcntl.fcntl(self._target, fcntl.F_GETFL)
-        try:
-            fcntl.fcntl(self._target, fcntl.F_SETFL, flags | os.O_DIRECT if wanted else flags & ~os.O_DIRECT)
-            self._direct = wanted
-        except OSError as error:
-            if error.errno not in _DIRECT_REFUSED:
-                raise
-            self._direct = False
+                os.fsync(self._target)
 
 
 def _fill(source: int, buffer: memoryview, offset: int) -> int:

@@ -9,6 +9,7 @@ from filmfs.core.errors import DiskFailure, from_os_error
 
 _FICLONE = 0x40049409
 _SYNC_FILE_RANGE_WRITE = 2
+_SYNC_FILE_RANGE_ALL = 7  # what is under way, what is not yet, and until it is done
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
@@ -39,6 +40,15 @@ def sync_filesystem(path: str) -> None:
 def start_writeback(descriptor: int, offset: int, length: int) -> None:
     """Lets the disk begin with a range, so that a later sync has little to wait for. Only a hint."""
     _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
+
+
+def finish_writeback(descriptor: int, offset: int, length: int) -> None:
+    """Waits until the disk has a range, and lets its pages go. Raises OSError: who waits is told of a failed one."""
+    if _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_ALL) != 0:
+        code = ctypes.get_errno()
+        if code not in (errno.ESPIPE, errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code))
+    os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 def allocate(descriptor: int, size: int) -> None:
