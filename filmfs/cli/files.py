@@ -1,10 +1,12 @@
 """`init`, `add`, `ls`, `cat`, `info`, `du`: files in and out of an archive."""
 
+import base64
+import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from stat import filemode
 from typing import Annotated, Any
 
@@ -16,13 +18,15 @@ from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, to_stdout, when
 from filmfs.cli.mountinfo import is_in_mount, place_in_mount
 from filmfs.control import call, refresh
-from filmfs.core.errors import FilmFSError, IsADirectory, LeftOut, Usage
+from filmfs.core.errors import FilmFSError, IsADirectory, LeftOut
 from filmfs.core.ids import FileId
 from filmfs.core.paths import Place, parse_place, shown
 from filmfs.store.records import write_frames
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import View
 from filmfs.vfs.nodes import NodeId, attributes_of
+
+_WHOLE_BASE64 = 3 << 18  # a multiple of 3 bytes, so that pieces join without padding between them
 
 PlaceText = Annotated[str, typer.Argument(metavar="BRANCH:PATH", help="A place, such as main:A001/clip.mov.")]
 
@@ -128,9 +132,7 @@ def ls(
 def cat(
     archive: ArchivePath, place: PlaceText, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False
 ) -> None:
-    """Write a file's bytes to stdout."""
-    if as_json:
-        raise Usage("cat writes a file's bytes, which are not JSON; use info --json for facts about it")
+    """Write a file's bytes to stdout; with --json as base64 in one object."""
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
         view, file = _resolve(opened, parse_place(place))
@@ -138,12 +140,22 @@ def cat(
         if inode.kind is not Kind.FILE:
             raise IsADirectory(f"{place} is a {_kind(inode)}, not a file")
         extents = opened.contents.map_of(inode.content)
+        pieces = opened.contents.stream(extents, _WHOLE_BASE64)
         with to_stdout():
-            for piece in opened.contents.stream(extents):
+            for piece in _as_json(place, inode.size, pieces) if as_json else pieces:
                 rest = memoryview(piece)
                 while rest:  # an unbuffered stdout (PYTHONUNBUFFERED) may take only a part
                     rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.buffer.flush()
+
+
+def _as_json(place: str, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """One object that is never in memory as a whole: a file can be larger than that."""
+    head = json.dumps({"place": place, "size": size, "encoding": "base64", "data": ""}).encode()
+    yield head.removesuffix(b'"}')
+    for piece in pieces:
+        yield base64.b64encode(piece)
+    yield b'"}\n'
 
 
 def info(

@@ -1,5 +1,6 @@
 """What the command line answers: facts as JSON, and one sentence and the right exit code for what cannot be done."""
 
+import base64
 import json
 import os
 import subprocess
@@ -94,7 +95,6 @@ REFUSED: list[tuple[str, type[FilmFSError], str]] = [
     ("cat {a} main:missing", errors.NotFound, "missing"),
     ("cat {a} main:A001", errors.IsADirectory, "directory"),
     ("cat {a} main:soft", errors.FilmFSError, "symlink"),
-    ("cat {a} main:A001/a.mov --json", errors.Usage, "info"),
     ("cat {a}", errors.Usage, "BRANCH:PATH"),
     ("info {a} main:missing", errors.NotFound, "missing"),
     ("info {elsewhere}", errors.NotFound, "not inside"),
@@ -263,3 +263,13 @@ def test_a_read_only_archive_can_be_read_and_not_changed(empty: Drive) -> None:
     finally:
         for path in [empty.root, *(str(p) for p in Path(empty.root).rglob("*"))]:
             os.chmod(path, 0o755)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 5000, (3 << 18) - 1, (3 << 18) + 1, 2_000_000])
+def test_cat_with_json_is_one_object_with_all_bytes(shelf: Drive, tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    (tmp_path / f"{size}.bin").write_bytes(data)
+    shelf.filmfs("add", tmp_path / f"{size}.bin")
+    facts = shelf.facts("cat", f"main:{size}.bin")
+    assert (facts["size"], facts["encoding"]) == (size, "base64")
+    assert base64.b64decode(facts["data"], validate=True) == data
