@@ -7,6 +7,8 @@ time, and commits get their ids when all their contents are sealed.
 import logging
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -35,6 +37,8 @@ class Flusher:
         self._asked = 0
         self._done = 0
         self._hurried = False
+        self._sealing = False
+        self._sealed_at = 0.0
         self.last_error: str | None = None
 
     async def flush(self) -> None:
@@ -67,29 +71,32 @@ class Flusher:
 
     async def run(self) -> None:
         """Flushes, seals and names for as long as the mount lives. A failure is logged and tried again."""
-        quiet_since = waiting_since = trio.current_time()
+        quiet_since = self._sealed_at = trio.current_time()
         changes, committed = -1, self._fs.changes
-        while True:
-            await trio.sleep(INTERVAL_S)
-            now = trio.current_time()
-            if changes != self._fs.changes:
-                changes, quiet_since = self._fs.changes, now
-            try:
-                await self.flush()
-                if self._hurried or now - quiet_since >= _QUIET_S or now - waiting_since >= _LATEST_S:
-                    self._hurried = False
-                    await self.seal()
-                    waiting_since = trio.current_time()
-                settings = self._fs.archive.settings
+        async with trio.open_nursery() as nursery:
+            while True:
+                await trio.sleep(INTERVAL_S)
+                now = trio.current_time()
+                if changes != self._fs.changes:
+                    changes, quiet_since = self._fs.changes, now
                 quiet = now - quiet_since
-                if settings.auto_commit_s and committed != changes and quiet >= settings.auto_commit_s:
-                    self._commit_all()
-                    committed = changes
+                with _trying_again("not durable yet"):
                     await self.flush()
-            except FilmFSError as error:
-                log.error("not durable yet, trying again: %s", error)
-            except Exception:
-                log.exception("write-back failed, trying again")
+                    due = self._hurried or quiet >= _QUIET_S or now - self._sealed_at >= _LATEST_S
+                    if due and not self._sealing:
+                        # A task of its own: hashing may take minutes, and the next flush must not wait for it.
+                        self._hurried, self._sealing = False, True
+                        nursery.start_soon(self._seal_meanwhile)
+                    settings = self._fs.archive.settings
+                    if settings.auto_commit_s and committed != changes and quiet >= settings.auto_commit_s:
+                        self._commit_all()
+                        committed = changes
+                        await self.flush()
+
+    async def _seal_meanwhile(self) -> None:
+        with _trying_again("not hashed yet"):
+            await self.seal()
+        self._sealing, self._sealed_at = False, trio.current_time()
 
     async def seal(self, *, within_s: float = math.inf) -> None:
         """Hashes what may be hashed and names the commits that this completes; begins nothing after `within_s`."""
@@ -134,3 +141,14 @@ class Flusher:
     def _commit_all(self) -> None:
         for branch in self._history.table.alive():
             self._history.commit(branch, "automatic", "filmfs", automatic=True)
+
+
+@contextmanager
+def _trying_again(what: str) -> Iterator[None]:
+    """Logs a failure; the next turn tries again."""
+    try:
+        yield
+    except FilmFSError as error:
+        log.error("%s, trying again: %s", what, error)
+    except Exception:
+        log.exception("%s, trying again", what)

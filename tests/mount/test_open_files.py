@@ -1,7 +1,8 @@
 """Files that are open, without a mount: what a flush, a crash, sealing and a failing disk meet amid writing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -13,7 +14,7 @@ from filmfs.core.ids import ROOT_FILE, BranchId
 from filmfs.mount.flushing import Flusher
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
-from filmfs.vfs.nodes import NodeId, Space, node_id
+from filmfs.vfs.nodes import NodeId, Space, node_id, split_node
 from tests.support import Ticks
 
 MIB = 1 << 20
@@ -279,6 +280,42 @@ def test_hashing_that_was_broken_off_is_taken_up_again_for_every_file(writer: Wr
 
     trio.run(break_off_and_go_on)
     assert len(writer.history.drafts) == 0
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 (nothing there tells of it)
+        await trio.sleep(0.05)
+
+
+def test_what_is_written_while_a_file_is_being_hashed_is_durable_at_the_next_second(
+    writer: Writer, data: bytes
+) -> None:
+    node = writer.create("slow", data)
+    writer.flush()
+    draft = writer.fs.archive.history.tree(writer.history.table.get("main")).get_inode(split_node(node)[1]).content
+    staging = Path(writer.archive.root, "staging")
+    (blob,) = staging.iterdir()
+    writer.archive.blobs.close()
+    blob.rename(staging.parent / "aside")
+    os.mkfifo(blob)  # who reads it waits, as for a disk that is slow
+
+    async def write_meanwhile() -> None:
+        flusher = Flusher(writer.fs, trio.CapacityLimiter(2))
+        async with trio.open_nursery() as nursery:
+            flusher.hurry()
+            nursery.start_soon(flusher.run)
+            with trio.fail_after(20):
+                await _until(lambda: not writer.history.drafts.resumable(draft))
+            late = split_node(writer.create("late", b"written meanwhile"))[1]
+            with trio.move_on_after(10):
+                await _until(lambda: not any(writer.history.buffers.holding(late)))
+            durable = not any(writer.history.buffers.holding(late))
+            os.close(os.open(blob, os.O_WRONLY))
+            nursery.cancel_scope.cancel()
+        assert durable
+
+    trio.run(write_meanwhile)
+    os.rename(staging.parent / "aside", blob)
 
 
 def test_a_file_can_be_opened_between_its_sealing_and_the_flush_of_that(writer: Writer, data: bytes) -> None:
