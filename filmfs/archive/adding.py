@@ -27,7 +27,7 @@ from filmfs.core.errors import (
 from filmfs.core.paths import name_key, repaired_name, shown
 from filmfs.store.ingest import Ingest, Taken, source_error
 from filmfs.versioning.publish import NewFile
-from filmfs.versioning.rows import Inode, Kind
+from filmfs.versioning.rows import Inode, Kind, nearest_time
 from filmfs.versioning.tree import View
 
 # The archive's own disk: nothing more can be taken. A source's trouble is that source's alone.
@@ -97,10 +97,11 @@ def scan(paths: list[bytes], to: list[bytes], *, fix_names: bool = False, skip: 
     """Walks the sources. `DIR` arrives as DIR, `DIR/` as its contents. Raises NotFound for a path that is missing."""
     result = Scan()
     taken: _Taken = {}
-    now = int(time.time())
+    now = time.time_ns()
     for depth in range(len(to)):
         made = os.stat_result(
-            (stat.S_IFDIR | 0o755, 0, 0, 2, os.getuid(), os.getgid(), 0, int(now), int(now), int(now))
+            (stat.S_IFDIR | 0o755, 0, 0, 2, os.getuid(), os.getgid(), 0, *[now // 10**9] * 3),
+            {"st_atime_ns": now, "st_mtime_ns": now, "st_ctime_ns": now},
         )
         result.sources.append(Source(b"", tuple(to[: depth + 1]), made))
     for path in paths:
@@ -265,10 +266,10 @@ def _take(
         *_owner(found),
         1,
         taken.size if taken is not None else len(target),
-        found.st_atime_ns,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-        found.st_mtime_ns,
+        nearest_time(found.st_atime_ns),
+        nearest_time(found.st_mtime_ns),
+        nearest_time(found.st_ctime_ns),
+        nearest_time(found.st_mtime_ns),
         rdev=found.st_rdev if kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE) else 0,
         content=taken.content if taken is not None and taken.size else None,
         target=target,
@@ -330,7 +331,7 @@ class _Known:
         inode = self._view.inode(entry.file) if entry is not None else None
         if inode is None or inode.kind is not Kind.FILE or isinstance(inode.content, int):
             return None
-        same = (inode.size, inode.mtime) == (source.stat.st_size, source.stat.st_mtime_ns)
+        same = (inode.size, inode.mtime) == (source.stat.st_size, nearest_time(source.stat.st_mtime_ns))
         return Taken(inode.content, inode.size, inode.stored, reused=True) if same and inode.content else None
 
     def _directory(self, parts: tuple[bytes, ...]) -> Any:

@@ -184,7 +184,7 @@ class Operations(pyfuse3.Operations):
     @answers_fuse
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         writing = flags & os.O_ACCMODE != os.O_RDONLY
-        handle = self._fs.open(NodeId(inode), writing=writing, truncate=bool(flags & os.O_TRUNC))
+        handle = self._fs.open(NodeId(inode), writing=writing, truncate=bool(flags & os.O_TRUNC), uid=ctx.uid)
         report = self._fs.file(handle).file is None
         # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
         keep = not report and self._fs.attributes(NodeId(inode)).stable

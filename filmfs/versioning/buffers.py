@@ -73,6 +73,7 @@ class Buffers:
         self._sealed: dict[DraftId, ContentId] = {}  # what drafts turned out to be, until all rows say so
         self._flushing: Cut | None = None
         self.epoch = 0
+        self.entry_changes = 0  # counts every entry that was written: listings made before may be old
 
     def active(self, branch: BranchId, layer: LayerId) -> LayerBuffer:
         """The buffer that takes the changes of `branch`, whose open layer is `layer`."""

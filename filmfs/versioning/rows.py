@@ -21,6 +21,7 @@ DIRENT = b"dirent"
 CHANGES = b"changes"
 
 _NEWEST_FIRST = (1 << 64) - 1
+_TIMES = -(1 << 63), (1 << 64) - 1  # what a stored integer can be: 1677 to 2554
 
 
 class Kind(IntEnum):
@@ -116,6 +117,11 @@ class Entry:
     def of_value(cls, key: bytes, value: list[Any]) -> "Entry":
         """The entry that as_value() stored."""
         return cls(FileId(value[0]), _KINDS[value[1]], key if value[2] is None else value[2])
+
+
+def nearest_time(time: int) -> int:
+    """The time that can be stored and is nearest to `time`, as Linux does it for other file systems."""
+    return max(_TIMES[0], min(time, _TIMES[1]))
 
 
 def inode_prefix(file: FileId) -> bytes:

@@ -342,6 +342,7 @@ class Tree(View):
     def put_entry(self, directory: FileId, key: bytes, entry: Entry | None) -> None:
         """Writes an entry as it shall be; None takes it away."""
         self._buffer().entries.setdefault(directory, {})[key] = entry
+        self._buffers.entry_changes += 1
 
     def _touch(self, file: FileId, now: int, inode: Inode | None = None, *, children: int = 0) -> None:
         inode = inode or self.get_inode(file)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISGID, S_ISUID, S_IXGRP
 from typing import Any
 
 from filmfs.archive import Archive
@@ -31,7 +31,7 @@ from filmfs.core.paths import name_key, shown
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.history import History
-from filmfs.versioning.rows import Entry, Inode, Kind
+from filmfs.versioning.rows import Entry, Inode, Kind, nearest_time
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs, put_xattrs
@@ -124,14 +124,14 @@ class FileSystem:
         if opened is not None:
             opened.publish()
         fields: dict[str, int] = {
-            key: value
+            key: nearest_time(value) if key.endswith("time") else value
             for key in ("mode", "uid", "gid", "atime", "mtime")
             if (value := getattr(changes, key)) is not None
         }
         inode = self._opened.inode(node).changed(ctime=self.history.clock(), **fields)
         self._opened.put_inode(tree, node, inode)
-        if opened is not None and changes.mtime is not None:
-            opened.mtime = changes.mtime
+        if opened is not None and "mtime" in fields:
+            opened.mtime = fields["mtime"]
         self.changes += 1
         return self.attributes(node)
 
@@ -224,8 +224,8 @@ class FileSystem:
 
     # Open files
 
-    def open(self, node: NodeId, *, writing: bool, truncate: bool = False) -> int:
-        """Opens a file; gives its handle. Raises ReadOnly, IsADirectory, Stale."""
+    def open(self, node: NodeId, *, writing: bool, truncate: bool = False, uid: int = 0) -> int:
+        """Opens a file for the user `uid`; gives its handle. Raises ReadOnly, IsADirectory, Stale."""
         space, file = split_node(node)
         if space == VIRTUAL:
             report = self._virtual.read(node, writing=writing)
@@ -236,9 +236,10 @@ class FileSystem:
         handle = self._handles.add(FileHandle(node, opened, writing))
         opened.handles += 1
         opened.writers += int(writing)
-        if truncate and writing and opened.size:
+        if truncate and writing:
             try:
                 opened.truncate(0)
+                self._drop_privileges(node, uid)
             except BaseException:
                 self.close(handle)
                 raise
@@ -278,14 +279,20 @@ class FileSystem:
         found = self._handles.directory(handle)
         if start == 0 or not found.listing:
             found.listing = self._listing(found.node)
+            found.entry_changes = self.history.buffers.entry_changes
         return DirectoryReader(self, found, start)
 
-    def entry_attributes(self, node: NodeId, entry: "NodeId | Entry") -> Attributes | None:
-        """The attributes of a listed entry; None when it went away meanwhile."""
+    def entry_attributes(self, handle: DirectoryHandle, entry: "NodeId | Entry") -> Attributes | None:
+        """The attributes of a listed entry; None when its name went away, or leads elsewhere, since it was listed."""
+        space, directory = split_node(handle.node)
         try:
-            if isinstance(entry, Entry):
-                return self.attributes(node_id(split_node(node)[0], entry.file))
-            return self.attributes(entry)
+            if not isinstance(entry, Entry):
+                return self.attributes(entry)
+            changed = handle.entry_changes != self.history.buffers.entry_changes
+            # The kernel would remember the old name: an inode lives on under others, and while it is open.
+            if changed and self._spaces.view(space).find(directory, entry.name) != entry:
+                return None
+            return self.attributes(node_id(space, entry.file))
         except FilmFSError:
             return None
 
@@ -420,6 +427,15 @@ class FileSystem:
         inode = self._opened.inode(node)
         return xattrs.with_own(get_xattrs(self.history.database, self.history.buffers, inode.xattrs), inode)
 
+    def _drop_privileges(self, node: NodeId, uid: int) -> None:
+        """What the kernel does itself at every write but this one: an emptied file runs as nobody else any more."""
+        inode = self._opened.inode(node)
+        mode = inode.mode & ~S_ISUID & ~(S_ISGID if inode.mode & S_IXGRP else 0)
+        if uid and mode != inode.mode:
+            self.change(node, Changes(mode=mode))
+        if inode.xattrs and xattrs.CAPABILITY in self._xattrs(node):
+            self._change_xattrs(node, lambda kept: xattrs.without(kept, xattrs.CAPABILITY))
+
     def _change_xattrs(self, node: NodeId, change: Callable[[Kept], Kept]) -> None:
         tree, _, _ = self._writable(node)
         inode = self._opened.inode(node)
@@ -442,7 +458,7 @@ class DirectoryReader:
         while self.position < len(self.handle.listing):
             name, entry = self.handle.listing[self.position]
             self.position += 1
-            attributes = self.filesystem.entry_attributes(self.handle.node, entry)
+            attributes = self.filesystem.entry_attributes(self.handle, entry)
             if attributes is not None:
                 return name, attributes, self.position
         return None

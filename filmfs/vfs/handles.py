@@ -23,10 +23,14 @@ class FileHandle:
 
 @dataclass(slots=True)
 class DirectoryHandle:
-    """A directory that was opened; its listing is made when reading starts from the beginning."""
+    """A directory that was opened; its listing is made when reading starts from the beginning.
+
+    `entry_changes` is how many entries the archive had changed when it was made.
+    """
 
     node: NodeId
     listing: list[Listed] = field(default_factory=list)
+    entry_changes: int = 0
 
 
 class Handles:

@@ -8,7 +8,10 @@ from filmfs.core.paths import shown
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.xattrs import VALUE_MAX, Attributes
 
+CAPABILITY = b"security.capability"
 _OWN = b"user.filmfs."
+_KEPT = (b"user.", b"trusted.", b"security.")
+_NAMES_MAX = 1 << 16  # more the kernel would not list
 OF_VIRTUAL: Attributes = {b"user.filmfs.virtual": b"1"}
 
 
@@ -27,11 +30,14 @@ def listed(attributes: Attributes) -> list[bytes]:
 def with_set(kept: Attributes, name: bytes, value: bytes) -> Attributes:
     """The attributes with one more or another value. Raises Refused, Unsupported or AttributeTooLarge."""
     _refuse_own(name)
-    if name.startswith(b"system."):
+    if not name.startswith(_KEPT):
         raise Unsupported(f"attributes such as {shown(name)} are not kept")
     if len(value) > VALUE_MAX:
         raise AttributeTooLarge(f"an attribute's value can have {VALUE_MAX} bytes")
-    return {**kept, name: value}
+    changed = {**kept, name: value}
+    if sum(len(each) + 1 for each in changed) > _NAMES_MAX:
+        raise AttributeTooLarge(f"the names of a file's attributes can have {_NAMES_MAX} bytes together")
+    return changed
 
 
 def without(kept: Attributes, name: bytes) -> Attributes:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_an_added_file_is_there_though_it_was_missed_before(mounted: Drive, tmp_
     assert not (mounted.main / "card" / "c").exists()
     mounted.filmfs("add", "--to", "card", put(tmp_path / "c", b"one more"))
     assert (mounted.main / "card" / "c").read_bytes() == b"one more"
+
+
+def test_directories_that_an_add_makes_for_its_destination_are_of_now(mounted: Drive, tmp_path: Path) -> None:
+    mounted.filmfs("add", "--to", "shoot/day1", put(tmp_path / "a", b"x"))
+    for made in (mounted.main / "shoot", mounted.main / "shoot" / "day1"):
+        assert abs(made.stat().st_atime - time.time()) < 600
+        assert abs(made.stat().st_mtime - time.time()) < 600
 
 
 def test_a_replaced_file_shows_its_new_bytes_though_it_was_read_before(mounted: Drive, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import mmap
 import os
 import socket
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -236,27 +235,6 @@ def test_owners_are_kept_and_a_setgid_directory_hands_on_its_group(work: Path) -
     assert not (work / "file").stat().st_mode & stat.S_ISGID
     os.chown(work / "file", -1, 77)
     assert (work / "file").stat().st_gid == 77
-
-
-def test_times_that_were_set_survive_the_close(work: Path) -> None:
-    for size in (10, 100_000):
-        with open(work / f"{size}", "wb") as file:
-            file.write(b"x" * size)
-            file.flush()
-            os.utime(file.fileno(), ns=(1_000_000_001, 2_000_000_003))
-        found = (work / f"{size}").stat()
-        assert (found.st_atime_ns, found.st_mtime_ns) == (1_000_000_001, 2_000_000_003)
-
-
-def test_times_are_those_of_the_change(work: Path) -> None:
-    before = time.time_ns() - 20_000_000
-    (work / "a").write_bytes(b"x")
-    os.utime(work / "a", ns=(1, 1))
-    os.utime(work / "a")
-    assert before <= (work / "a").stat().st_mtime_ns <= time.time_ns()
-    assert before <= work.stat().st_mtime_ns <= time.time_ns()
-    os.utime(work / "a", ns=(-5_000_000_000, -7_000_000_001))
-    assert (work / "a").stat().st_mtime_ns == -7_000_000_001
 
 
 def test_statfs_tells_of_the_disk_below(drive: Drive, work: Path) -> None:

@@ -98,3 +98,22 @@ def test_the_copies_that_branches_have_are_apart(drive: Drive, work: Path) -> No
     os.setxattr(other, "user.note", b"branch")
     assert os.getxattr(work / "a", "user.note") == b"main"
     assert os.getxattr(other, "user.note") == b"branch"
+
+
+def test_attributes_of_a_family_that_nobody_knows_are_refused(work: Path) -> None:
+    (work / "a").touch()
+    for name in ("note", "foreign.note", "user", "system.note"):
+        with fails(errno.EOPNOTSUPP):
+            os.setxattr(work / "a", name, b"x")
+
+
+def test_no_more_names_are_taken_than_can_be_listed(work: Path) -> None:
+    (work / "a").touch()
+    kept = []
+    with fails(errno.ENOSPC):
+        for number in range(400):
+            name = f"user.{number:0200}"
+            os.setxattr(work / "a", name, b"x")
+            kept.append(name)
+    assert len(kept) > 300
+    assert sorted(os.listxattr(work / "a")) == kept
