@@ -54,7 +54,8 @@ class Daemon:
         self._options = options
         self._started = time.time()
         self._disk = trio.CapacityLimiter(_DISK_THREADS)
-        self._fs = FileSystem(archive, readonly="ro" in options, status=self.status)
+        access_times = "noatime" not in options
+        self._fs = FileSystem(archive, readonly="ro" in options, access_times=access_times, status=self.status)
         self._flusher = Flusher(self._fs, self._disk)
         self._session = Session(self._fs, self._flusher, self._disk)
 

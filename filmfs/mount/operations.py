@@ -5,6 +5,7 @@ a thread; nothing shared is read before such a wait and changed after it, but fo
 written.
 """
 
+import contextlib
 import errno
 import os
 import pwd
@@ -184,7 +185,12 @@ class Operations(pyfuse3.Operations):
     @answers_fuse
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         writing = flags & os.O_ACCMODE != os.O_RDONLY
-        handle = self._fs.open(NodeId(inode), writing=writing, truncate=bool(flags & os.O_TRUNC), uid=ctx.uid)
+        truncate, is_access = bool(flags & os.O_TRUNC), not flags & os.O_NOATIME
+        handle = self._fs.open(NodeId(inode), writing=writing, truncate=truncate, is_access=is_access, uid=ctx.uid)
+        if self._fs.file(handle).accessed:
+            # The kernel asks for attributes again after reads that it sends, not after those that it answers itself.
+            with contextlib.suppress(OSError):
+                pyfuse3.invalidate_inode(inode, attr_only=True)
         report = self._fs.file(handle).file is None
         # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
         keep = not report and self._fs.attributes(NodeId(inode)).stable
@@ -192,7 +198,7 @@ class Operations(pyfuse3.Operations):
 
     @answers_fuse
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
-        handle = self._fs.file(fh)
+        handle = self._fs.reading(fh)
         if handle.file is None:
             return handle.report[off : off + size]
         data = handle.file.read_now(off, size)

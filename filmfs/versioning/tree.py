@@ -38,6 +38,7 @@ from filmfs.versioning.rows import (
 )
 
 LINK_MAX = 65_000
+_ACCESSES = 1 << 15  # that are remembered in each branch
 
 BranchOf = dict[LayerId, BranchId]
 
@@ -200,15 +201,30 @@ class Tree(View):
         super().__init__(database, buffers, branch_of, lineage)
         self._open_layer = open_layer
         self._new_file = new_file
+        self._accesses: dict[FileId, int] = {}
 
     @property
     def branch(self) -> BranchId:
         """The branch whose tree this is."""
         return self.lineage.branch
 
+    def inode(self, file: FileId) -> Inode | None:
+        """The inode, with the time of an access that was noted."""
+        inode = super().inode(file)
+        accessed = self._accesses.get(file)
+        return inode if accessed is None or inode is None else inode.changed(atime=accessed)
+
+    def note_access(self, file: FileId, now: int) -> None:
+        """Has the inode show when it was read. It is no change: stored with the next row that is written, or never."""
+        self._accesses.pop(file, None)
+        self._accesses[file] = now
+        if len(self._accesses) > _ACCESSES:
+            del self._accesses[next(iter(self._accesses))]
+
     def put_inode(self, file: FileId, inode: Inode | None) -> None:
         """Writes an inode as it shall be; None is *gone*."""
         self._buffer().inodes[file] = inode
+        self._accesses.pop(file, None)
 
     def new_file(self) -> FileId:
         """A number for a new inode."""

@@ -53,6 +53,8 @@ from filmfs.vfs.spaces import Spaces
 from filmfs.vfs.transplant import transplant
 from filmfs.vfs.virtual import VirtualNodes
 
+_DAY_NS = 24 * 3600 * 10**9
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -69,10 +71,18 @@ class Changes:
 class FileSystem:
     """An archive as a file system."""
 
-    def __init__(self, archive: Archive, *, readonly: bool = False, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        *,
+        readonly: bool = False,
+        access_times: bool = True,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
         self.archive = archive
         self.history: History = archive.history
         self.readonly = readonly
+        self._access_times = access_times and not readonly
         self.namespace = Namespace(self.history, status)
         self.changes = 0  # counts what users did, for automatic commits
         self._virtual = VirtualNodes(self.namespace, self.history.clock(), readonly=readonly)
@@ -143,6 +153,7 @@ class FileSystem:
         inode = self._spaces.view(space).get_inode(file)
         if inode.kind is not Kind.SYMLINK:
             raise Usage("not a symbolic link")
+        self.accessed(node)
         return inode.target
 
     def make(
@@ -224,8 +235,11 @@ class FileSystem:
 
     # Open files
 
-    def open(self, node: NodeId, *, writing: bool, truncate: bool = False, uid: int = 0) -> int:
-        """Opens a file for the user `uid`; gives its handle. Raises ReadOnly, IsADirectory, Stale."""
+    def open(self, node: NodeId, *, writing: bool, truncate: bool = False, is_access: bool = True, uid: int = 0) -> int:
+        """Opens a file for the user `uid`; gives its handle. Raises ReadOnly, IsADirectory, Stale.
+
+        To open it for reading only is an access: what the kernel reads by itself is not seen here.
+        """
         space, file = split_node(node)
         if space == VIRTUAL:
             report = self._virtual.read(node, writing=writing)
@@ -233,7 +247,10 @@ class FileSystem:
         if writing:
             self._writable(node)
         opened = self._opened.get(space, file)
-        handle = self._handles.add(FileHandle(node, opened, writing))
+        held = FileHandle(node, opened, writing, is_access=is_access)
+        handle = self._handles.add(held)
+        if is_access and not writing:
+            held.accessed, held.read_at = self.accessed(node), opened.mtime
         opened.handles += 1
         opened.writers += int(writing)
         if truncate and writing:
@@ -249,6 +266,30 @@ class FileSystem:
     def file(self, handle: int) -> FileHandle:
         """The open file behind a handle."""
         return self._handles.file(handle)
+
+    def reading(self, handle: int) -> FileHandle:
+        """The same for who is about to read, which is an access."""
+        found = self._handles.file(handle)
+        if found.file is not None and found.is_access and found.read_at != found.file.mtime:
+            found.read_at = found.file.mtime
+            self.accessed(found.node)
+        return found
+
+    def accessed(self, node: NodeId) -> bool:
+        """Notes that a node was read, by the rule of relatime; whether its access time is another now.
+
+        History never changes by it, and no row is written for it.
+        """
+        space, file = split_node(node)
+        if not self._access_times or not 0 < space <= MAX_BRANCH:
+            return False
+        now, found = self.history.clock(), self.attributes(node)
+        if not found.nlink or max(found.mtime, found.ctime) < found.atime > now - _DAY_NS:
+            return False
+        tree = self._spaces.view(space)
+        assert isinstance(tree, Tree)
+        tree.note_access(file, now)
+        return True
 
     def close(self, handle: int) -> None:
         """The last of a handle; errors of writing were told by write and fsync."""
@@ -279,6 +320,7 @@ class FileSystem:
         found = self._handles.directory(handle)
         if start == 0 or not found.listing:
             found.listing = self._listing(found.node)
+            self.accessed(found.node)
             found.entry_changes = self.history.buffers.entry_changes
         return DirectoryReader(self, found, start)
 

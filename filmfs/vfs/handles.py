@@ -13,12 +13,18 @@ Listed = tuple[bytes, NodeId | Entry]
 
 @dataclass(slots=True)
 class FileHandle:
-    """A file that was opened: `report` holds the bytes of a virtual one."""
+    """A file that was opened: `report` holds the bytes of a virtual one.
+
+    `is_access`: reading shows in its access time; `accessed`: opening it did; `read_at`: its mtime when it last did.
+    """
 
     node: NodeId
     file: OpenFile | None
     writing: bool = False
     report: bytes = b""
+    is_access: bool = True
+    accessed: bool = False
+    read_at: int | None = None
 
 
 @dataclass(slots=True)
