@@ -47,7 +47,7 @@ def spellings(name: bytes) -> set[bytes]:
 
 def is_only_spelling(name: bytes) -> bool:
     """Whether no composing or taking apart of its characters gives another spelling of a name."""
-    return len(spellings(name)) == 1
+    return name.isascii() or len(spellings(name)) == 1
 
 
 def shown(name: bytes) -> str:

@@ -36,6 +36,7 @@ _USUAL = {
     errno.EISDIR,
 }
 
+_BLOCK = 1 << 20
 _STABLE_S = 300.0
 """How long the kernel may keep what changes only through this mount; other doors' changes are announced to it."""
 _DIRECTORY_S = 1.0
@@ -72,23 +73,22 @@ def entry(attributes: Attributes, name: bytes = b"", *, exact: bool = True) -> p
     The kernel may keep a name only if it has no second spelling (`exact`: this is not it): what happens to a file under
     one goes unseen by what was kept under the other.
     """
-    keep = attributes.stable and exact and is_only_spelling(name)
+    node, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, _, stable = attributes
     found = pyfuse3.EntryAttributes()
-    found.st_ino = pyfuse3.InodeT(attributes.node)
-    found.generation = 0
-    found.attr_timeout = _STABLE_S if attributes.stable else _DIRECTORY_S if S_ISDIR(attributes.mode) else 0.0
-    found.entry_timeout = _STABLE_S if keep else 0.0
-    found.st_mode = pyfuse3.ModeT(attributes.mode)
-    found.st_nlink = attributes.nlink
-    found.st_uid = attributes.uid
-    found.st_gid = attributes.gid
-    found.st_rdev = attributes.rdev
-    found.st_size = attributes.size
-    found.st_blksize = 1 << 20
-    found.st_blocks = attributes.blocks
-    found.st_atime_ns = attributes.atime
-    found.st_mtime_ns = attributes.mtime
-    found.st_ctime_ns = attributes.ctime
+    found.st_ino = pyfuse3.InodeT(node)
+    found.attr_timeout = _STABLE_S if stable else _DIRECTORY_S if S_ISDIR(mode) else 0.0
+    found.entry_timeout = _STABLE_S if stable and exact and is_only_spelling(name) else 0.0
+    found.st_mode = pyfuse3.ModeT(mode)
+    found.st_nlink = nlink
+    found.st_uid = uid
+    found.st_gid = gid
+    found.st_rdev = rdev
+    found.st_size = size
+    found.st_blksize = _BLOCK
+    found.st_blocks = blocks
+    found.st_atime_ns = atime
+    found.st_mtime_ns = mtime
+    found.st_ctime_ns = ctime
     return found
 
 

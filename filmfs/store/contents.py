@@ -171,6 +171,8 @@ class Contents:
 
     def map_of(self, ref: ContentRef) -> ExtentMap:
         """What the bytes of a file row are made of, as last flushed."""
+        if ref is None:
+            return ExtentMap()
         with self._database.read() as transaction:
             return get_map(transaction, ref)
 

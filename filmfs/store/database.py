@@ -42,6 +42,7 @@ class Transaction:
 
     def __init__(self, tables: dict[bytes, Any], raw: Any) -> None:
         self._tables = tables
+        self._cursors: dict[bytes, Any] = {}
         self.raw = raw
 
     def get(self, table: bytes, key: Key) -> Any | None:
@@ -73,8 +74,10 @@ class Transaction:
 
     def first(self, table: bytes, start: bytes) -> tuple[Key, bytes] | None:
         """The first key at or after `start`, with its raw record."""
-        with self.raw.cursor(db=self._tables[table]) as cursor:
-            return (cursor.key(), cursor.value()) if cursor.set_range(start) else None
+        cursor = self._cursors.get(table)
+        if cursor is None:
+            cursor = self._cursors[table] = self.raw.cursor(db=self._tables[table])
+        return cursor.item() if cursor.set_range(start) else None
 
     def last(self, table: bytes) -> Key | None:
         """The largest key of the table."""
@@ -93,6 +96,8 @@ class Transaction:
 
 class Snapshot:
     """One durable state, held still: reads like a Database, in whichever thread made it."""
+
+    generation = 0
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction

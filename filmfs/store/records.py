@@ -29,12 +29,12 @@ def pack(table: bytes, key: bytes, value: Any) -> bytes:
 def unpack(table: bytes, key: bytes, raw: bytes) -> Any:
     """The value that pack() stored. Raises Corrupt when any byte of it, or its key, is not what was written."""
     body = raw[:-_CHECKSUM]
-    if len(raw) <= _CHECKSUM or _checksum(table, key, body) != raw[-_CHECKSUM:]:
+    if not body or _checksum(table, key, body) != raw[-_CHECKSUM:]:
         raise Corrupt(f"a record of the table {table.decode()} is damaged (key {key.hex()})")
     if body[0] != RECORD_VERSION:
         raise Corrupt(f"a record of the table {table.decode()} has version {body[0]}, not {RECORD_VERSION}")
     try:
-        return msgpack.unpackb(body[1:], raw=False, strict_map_key=False, use_list=True)
+        return msgpack.unpackb(body[1:], strict_map_key=False)
     except (ValueError, msgpack.UnpackException, msgpack.ExtraData) as error:
         raise Corrupt(f"a record of the table {table.decode()} cannot be read ({error})") from error
 

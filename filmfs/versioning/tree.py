@@ -39,6 +39,7 @@ from filmfs.versioning.rows import (
 
 LINK_MAX = 65_000
 _ACCESSES = 1 << 15  # that are remembered in each branch
+_REMEMBERED = 4096  # inodes that a view keeps as they were read
 
 BranchOf = dict[LayerId, BranchId]
 
@@ -53,16 +54,20 @@ class View:
         self.lineage = lineage
         self._epoch = -1
         self._seen: list[LayerBuffer] = []
+        self._is_seen: dict[bytes, bool] = {}  # of layers, by the end of their rows' keys
+        self._newest_first = layer_suffix(min(lineage.segments[0][1], NEWEST))
+        self._inodes: dict[FileId, Inode | None] = {}  # as they are stored in …
+        self._generation = -1  # … this state of the database
 
     def inode(self, file: FileId) -> Inode | None:
         """The inode, if it exists here."""
         for buffer in self._visible():
             if file in buffer.inodes:
                 inode = buffer.inodes[file]
-                return None if inode is None else self._buffers.resolved(inode)
-        prefix = inode_prefix(file)
-        value = self._newest(self._database.current(), INODE, prefix)
-        return None if value is None else self._buffers.resolved(Inode.of_value(value))
+                break
+        else:
+            inode = self._stored_inode(file)
+        return None if inode is None else self._buffers.resolved(inode)
 
     def get_inode(self, file: FileId) -> Inode:
         """The inode. Raises Stale when it does not exist here (any more)."""
@@ -159,17 +164,44 @@ class View:
         value = self._newest(self._database.current(), DIRENT, entry_prefix(directory, key))
         return None if value is None else Entry.of_value(key, value)
 
-    def _sees(self, layer: LayerId) -> bool:
-        branch = self._branch_of.get(layer)
-        return branch is not None and self.lineage.sees(branch, layer)
+    def _stored_inode(self, file: FileId) -> Inode | None:
+        if self._generation != self._database.generation or len(self._inodes) >= _REMEMBERED:
+            self._inodes.clear()
+            self._generation = self._database.generation
+        elif file in self._inodes:
+            return self._inodes[file]
+        value = self._newest(self._database.current(), INODE, inode_prefix(file))
+        inode = self._inodes[file] = None if value is None else Inode.of_value(value)
+        return inode
+
+    def _sees(self, key: bytes) -> bool:
+        """Whether the row under a key is of a layer that can be seen here. Of a layer that never changes."""
+        suffix = key[-8:]
+        seen = self._is_seen.get(suffix)
+        if seen is None:
+            layer = layer_of(key)
+            branch = self._branch_of.get(layer)
+            if branch is None:
+                return False
+            seen = self._is_seen[suffix] = self.lineage.sees(branch, layer)
+        return seen
 
     def _newest(self, transaction: Transaction, table: bytes, prefix: bytes) -> list[object] | None:
         """The newest visible row that begins with `prefix`."""
         length = len(prefix) + 8
-        start = prefix + layer_suffix(min(self.lineage.segments[0][1], NEWEST))
+        start = prefix + self._newest_first
+        value: list[object] | None
+        # Nearly always the first row is the one; the others follow it.
+        found = transaction.first(table, start)
+        if found is None or not found[0].startswith(prefix):
+            return None
+        key, raw = found
+        if len(key) == length and self._sees(key):
+            value = transaction.value(table, key, raw)
+            return value
         for key, raw in transaction.scan(table, prefix, start):
-            if len(key) == length and self._sees(layer_of(key)):
-                value: list[object] | None = transaction.value(table, key, raw)
+            if len(key) == length and self._sees(key):
+                value = transaction.value(table, key, raw)
                 return value
         return None
 
@@ -177,7 +209,7 @@ class View:
         last = b""
         for key, raw in transaction.scan(DIRENT, directory_prefix(directory)):
             prefix = key[:-8]
-            if prefix == last or not self._sees(layer_of(key)):
+            if prefix == last or not self._sees(key):
                 continue
             last = prefix
             value = transaction.value(DIRENT, key, raw)
@@ -199,14 +231,10 @@ class Tree(View):
         new_file: Callable[[], FileId],
     ) -> None:
         super().__init__(database, buffers, branch_of, lineage)
+        self.branch = lineage.branch
         self._open_layer = open_layer
         self._new_file = new_file
         self._accesses: dict[FileId, int] = {}
-
-    @property
-    def branch(self) -> BranchId:
-        """The branch whose tree this is."""
-        return self.lineage.branch
 
     def inode(self, file: FileId) -> Inode | None:
         """The inode, with the time of an access that was noted."""

@@ -32,7 +32,7 @@ from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Entry, Inode, Kind, nearest_time
-from filmfs.versioning.tree import Tree
+from filmfs.versioning.tree import Tree, View
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs, put_xattrs
 from filmfs.vfs import xattrs
@@ -114,15 +114,18 @@ class FileSystem:
             if view.inode(file) is None:
                 raise Stale("the directory is gone")
             raise NotFound(f"there is no {shown(name)!r} here")
-        return self.attributes(node_id(space, entry.file)), entry.name == name
+        return self._attributes(node_id(space, entry.file), space, entry.file, view), entry.name == name
 
     def attributes(self, node: NodeId) -> Attributes:
         """What stat tells. Raises Stale."""
         space, file = split_node(node)
         if space == VIRTUAL:
             return self._virtual.attributes(node)
+        return self._attributes(node, space, file, self._spaces.view(space))
+
+    def _attributes(self, node: NodeId, space: Space, file: FileId, view: View) -> Attributes:
         opened = self._opened.find(space, file)
-        inode = opened.inode() if opened is not None else self._opened.inode(node)
+        inode = opened.inode() if opened is not None else view.inode(file) or self._opened.inode(node)
         return attributes_of(node, inode, stable=self._spaces.is_stable(space))
 
     def change(self, node: NodeId, changes: Changes) -> Attributes:

@@ -6,9 +6,8 @@
 A number leads back to its node without any table, so NFS handles resolve after a restart and forget is nothing.
 """
 
-from dataclasses import dataclass
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from blake3 import blake3
 
@@ -51,8 +50,7 @@ def virtual_id(path: tuple[str, ...]) -> NodeId:
     return NodeId((digest & MAX_FILE_ID) | 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What stat tells. `mode` has the type bits; times are nanoseconds. `stable`: changes only through this door."""
 
     node: NodeId
@@ -72,21 +70,12 @@ class Attributes:
 
 def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True) -> Attributes:
     """The attributes of an inode."""
-    return Attributes(
-        node,
-        _TYPE_BITS[inode.kind] | inode.mode,
-        inode.nlink,
-        inode.uid,
-        inode.gid,
-        inode.rdev,
-        inode.size if inode.kind is not Kind.DIRECTORY else 4096,
-        (inode.stored + 511) // 512 if inode.kind is not Kind.DIRECTORY else 8,
-        inode.atime,
-        inode.mtime,
-        inode.ctime,
-        inode.btime,
-        stable,
-    )
+    kind, mode, uid, gid, nlink, size, atime, mtime, ctime, btime, rdev, _, _, _, stored, _ = inode
+    blocks = (stored + 511) >> 9
+    if kind is Kind.DIRECTORY:
+        size, blocks = 4096, 8
+    bits = _TYPE_BITS[kind] | mode
+    return Attributes(node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable)
 
 
 class ViewNumbers:

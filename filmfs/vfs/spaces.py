@@ -30,12 +30,14 @@ class Spaces:
 
     def home(self, space: Space) -> Space:
         """The space whose open files a space shows: the plain view of a branch shows the branch's."""
-        shown_as = self._views.view(space) if space > MAX_BRANCH else None
+        if space <= MAX_BRANCH:
+            return space
+        shown_as = self._views.view(space)
         return Space(shown_as[1]) if shown_as is not None and shown_as[0] == PLAIN else space
 
     def is_stable(self, space: Space) -> bool:
         """Whether what it shows changes only through its own nodes, or never."""
-        return self.home(space) == space
+        return space <= MAX_BRANCH or self.home(space) == space
 
     def door(self, space: Space) -> str | None:
         """The directory of `.filmfs/` that a view's root is in, if it is in one."""
