@@ -5,11 +5,13 @@ signal comes, flush, close. systemd is told by one datagram each (sd_notify).
 """
 
 import contextlib
+import gc
 import json
 import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -30,6 +32,8 @@ from filmfs.vfs.filesystem import FileSystem
 log = logging.getLogger("filmfs.daemon")
 
 _DISK_THREADS = 16
+_GARBAGE = 20_000  # rows in buffers are many small objects, and none of them is part of a circle
+_SWITCH_S = 0.0005  # how long the event loop may have to wait for a thread that computes
 _ANSWER_S = 10.0  # a client that does not read its answer for so long goes without
 _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 
@@ -42,7 +46,16 @@ def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[
         archive.note_role(role="mount", mountpoint=mountpoint)
         for line in archive.dropped:
             log.warning("dropped %s", line)
+        _tune_the_interpreter()
         trio.run(partial(Daemon(archive, mountpoint, chosen).run, on_ready))
+
+
+def _tune_the_interpreter() -> None:
+    """For a process that lives long, answers in microseconds and has a thread that writes back beside the event loop."""
+    gc.collect()
+    gc.freeze()  # modules and settings need not be looked through again
+    gc.set_threshold(_GARBAGE, 20, 50)
+    sys.setswitchinterval(_SWITCH_S)
 
 
 class Daemon:

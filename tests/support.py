@@ -14,7 +14,8 @@ from filmfs.store.contents import ContentRef, put_literal
 from filmfs.versioning.history import History
 from filmfs.versioning.layers import Branch
 from filmfs.versioning.rows import Inode, Kind
-from filmfs.versioning.tree import Tree, View
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.view import View
 
 SECOND = 1_000_000_000
 START = 1_795_000_000 * SECOND

@@ -28,7 +28,7 @@ from filmfs.core.paths import name_key, repaired_name, shown
 from filmfs.store.ingest import Ingest, Taken, source_error
 from filmfs.versioning.publish import NewFile
 from filmfs.versioning.rows import Inode, Kind, nearest_time
-from filmfs.versioning.tree import View
+from filmfs.versioning.view import View
 
 # The archive's own disk: nothing more can be taken. A source's trouble is that source's alone.
 _ARCHIVE_FAILED = (NoSpace, ReadOnly, DiskFailure, Corrupt)

@@ -23,7 +23,7 @@ from filmfs.core.ids import FileId
 from filmfs.core.paths import Place, parse_place, shown
 from filmfs.store.records import write_frames
 from filmfs.versioning.rows import Inode, Kind
-from filmfs.versioning.tree import View
+from filmfs.versioning.view import View
 from filmfs.vfs.nodes import NodeId, attributes_of
 
 _WHOLE_BASE64 = 3 << 18  # a multiple of 3 bytes, so that pieces join without padding between them

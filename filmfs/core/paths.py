@@ -13,6 +13,7 @@ from blake3 import blake3
 from filmfs.core.errors import BadName, NameNotUtf8, NameTooLong, Usage
 
 NAME_MAX = 255
+_PLAIN_NAME = re.compile(rb"[0-9A-Za-z][\x20-\x2e\x30-\x7e]{0,254}").fullmatch  # nearly every name is such a one
 _KEY_PLAIN_MAX = 400  # LMDB keys end at 511 bytes; NFC can make a name longer than it was
 
 
@@ -21,6 +22,8 @@ def name_key(name: bytes) -> bytes:
 
     Raises NameNotUtf8, NameTooLong (over 255 bytes as given) or BadName (empty, `.`, `..`, with `/` or NUL).
     """
+    if _PLAIN_NAME(name) is not None:
+        return name
     if len(name) > NAME_MAX:
         raise NameTooLong(f"the name {shown(name)!r} is longer than {NAME_MAX} bytes")
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:

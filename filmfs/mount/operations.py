@@ -33,7 +33,7 @@ from filmfs.core.errors import Corrupt, NotFound
 from filmfs.core.extents import ExtentMap
 from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.flushing import Flusher
-from filmfs.mount.translate import answers_fuse, entry, no_entry
+from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entry
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
 from filmfs.vfs.nodes import NodeId
@@ -66,8 +66,8 @@ class Operations(pyfuse3.Operations):
 
     # Names
 
-    @answers_fuse
-    async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
+    @answers_at_once
+    def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
         try:
             attributes, exact = self._fs.lookup(NodeId(parent_inode), name)
         except NotFound:
@@ -80,12 +80,12 @@ class Operations(pyfuse3.Operations):
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         return None
 
-    @answers_fuse
-    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+    @answers_at_once
+    def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         return entry(self._fs.attributes(NodeId(inode)))
 
-    @answers_fuse
-    async def setattr(
+    @answers_at_once
+    def setattr(
         self,
         inode: InodeT,
         attr: EntryAttributes,
@@ -103,12 +103,12 @@ class Operations(pyfuse3.Operations):
         )
         return entry(self._fs.change(NodeId(inode), changes))
 
-    @answers_fuse
-    async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
+    @answers_at_once
+    def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
         return FileNameT(self._fs.read_link(NodeId(inode)))
 
-    @answers_fuse
-    async def mknod(
+    @answers_at_once
+    def mknod(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
     ) -> EntryAttributes:
         kind = _KINDS.get(S_IFMT(mode))
@@ -116,37 +116,35 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.EINVAL)
         return entry(self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev), name)
 
-    @answers_fuse
-    async def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
+    @answers_at_once
+    def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
         author = _user_name(ctx.uid)
         made = self._fs.make(NodeId(parent_inode), name, Kind.DIRECTORY, mode, ctx.uid, ctx.gid, author=author)
         return entry(made, name)
 
-    @answers_fuse
-    async def symlink(
-        self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
-    ) -> EntryAttributes:
+    @answers_at_once
+    def symlink(self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext) -> EntryAttributes:
         parent = NodeId(parent_inode)
         return entry(self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target), name)
 
-    @answers_fuse
-    async def link(
+    @answers_at_once
+    def link(
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
         return entry(self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name), new_name)
 
-    @answers_fuse
-    async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+    @answers_at_once
+    def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         self._fs.unlink(NodeId(parent_inode), name)
         self._forget_other_spellings(parent_inode, name)
 
-    @answers_fuse
-    async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+    @answers_at_once
+    def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         self._fs.rmdir(NodeId(parent_inode), name)
         self._forget_other_spellings(parent_inode, name)
 
-    @answers_fuse
-    async def rename(
+    @answers_at_once
+    def rename(
         self,
         parent_inode_old: InodeT,
         name_old: FileNameT,
@@ -229,9 +227,8 @@ class Operations(pyfuse3.Operations):
         self._fs.changes += 1
         return len(buf)
 
-    @answers_fuse
-    async def flush(self, fh: FileHandleT) -> None:
-        return None
+    # No flush: the kernel is told once that there is none (ENOSYS), which spares a request at every close. Errors of
+    # writing are told by write and fsync, and locks are the kernel's own.
 
     @answers_fuse
     async def release(self, fh: FileHandleT) -> None:
@@ -241,28 +238,28 @@ class Operations(pyfuse3.Operations):
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         await self._flusher.flush()
 
-    @answers_fuse
-    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+    @answers_at_once
+    def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         return FileHandleT(self._fs.open_directory(NodeId(inode)))
 
-    @answers_fuse
-    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+    @answers_at_once
+    def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         reader = self._fs.read_directory(fh, start_id)
         while (found := reader.next()) is not None:
             name, attributes, position = found
             if not pyfuse3.readdir_reply(token, FileNameT(name), entry(attributes, name), position):
                 return
 
-    @answers_fuse
-    async def releasedir(self, fh: FileHandleT) -> None:
+    @answers_at_once
+    def releasedir(self, fh: FileHandleT) -> None:
         self._fs.close_directory(fh)
 
     @answers_fuse
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
         await self._flusher.flush()
 
-    @answers_fuse
-    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+    @answers_at_once
+    def statfs(self, ctx: RequestContext) -> StatvfsData:
         disk = self._fs.statvfs()
         data = StatvfsData()
         data.f_bsize, data.f_frsize = disk.f_bsize, disk.f_frsize
@@ -273,24 +270,24 @@ class Operations(pyfuse3.Operations):
 
     # Extended attributes
 
-    @answers_fuse
-    async def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
+    @answers_at_once
+    def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
         self._fs.set_xattr(NodeId(inode), name, value)
 
-    @answers_fuse
-    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+    @answers_at_once
+    def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
         return self._fs.get_xattr(NodeId(inode), name)
 
-    @answers_fuse
-    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
+    @answers_at_once
+    def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
         return [XAttrNameT(name) for name in self._fs.list_xattrs(NodeId(inode))]
 
-    @answers_fuse
-    async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
+    @answers_at_once
+    def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
         self._fs.remove_xattr(NodeId(inode), name)
 
-    @answers_fuse
-    async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
+    @answers_at_once
+    def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
         return True
 
     async def _read_in_thread(self, extents: ExtentMap, offset: int, size: int) -> bytes:

@@ -10,6 +10,7 @@ import pyfuse3
 import trio
 
 from filmfs.core.errors import Refused
+from filmfs.mount.eager import EAGER
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.operations import Operations
 from filmfs.vfs.filesystem import FileSystem
@@ -39,9 +40,11 @@ class Session:
     async def serve(self) -> None:
         """Answers requests until the mount is gone."""
         self._serving = True
+        EAGER.install()
         try:
             await pyfuse3.main(min_tasks=2)
         finally:
+            EAGER.remove()
             self._serving = False
 
     def stop(self) -> None:

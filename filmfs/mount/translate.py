@@ -11,6 +11,7 @@ import pyfuse3
 
 from filmfs.core.errors import FilmFSError, from_os_error
 from filmfs.core.paths import is_only_spelling
+from filmfs.mount.eager import EAGER
 from filmfs.vfs.nodes import Attributes
 
 log = logging.getLogger("filmfs.mount")
@@ -48,23 +49,43 @@ def answers_fuse(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P,
 
     @functools.wraps(handler)
     async def answering(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        EAGER.waiting += 1
         try:
             return await handler(*args, **kwargs)
-        except pyfuse3.FUSEError:
-            raise
-        except FilmFSError as error:
-            if error.errno not in _USUAL:
-                log.error("%s: %s", handler.__name__, error)
-            raise pyfuse3.FUSEError(error.errno) from None
-        except OSError as error:
-            known = from_os_error(error, handler.__name__)
-            log.error("%s", known)
-            raise pyfuse3.FUSEError(known.errno) from None
-        except Exception:
-            log.exception("%s failed; answered with EIO", handler.__name__)
-            raise pyfuse3.FUSEError(errno.EIO) from None
+        except Exception as error:
+            raise _errno_of(error, handler.__name__) from None
+        finally:
+            EAGER.waiting -= 1
 
     return answering
+
+
+def answers_at_once(handler: Callable[_P, _R]) -> Callable[_P, Coroutine[Any, Any, _R]]:
+    """The same for a handler that waits for nothing."""
+
+    @functools.wraps(handler)
+    async def answering(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return handler(*args, **kwargs)
+        except Exception as error:
+            raise _errno_of(error, handler.__name__) from None
+
+    return answering
+
+
+def _errno_of(error: Exception, handler: str) -> pyfuse3.FUSEError:
+    if isinstance(error, pyfuse3.FUSEError):
+        return error
+    if isinstance(error, FilmFSError):
+        if error.errno not in _USUAL:
+            log.error("%s: %s", handler, error)
+        return pyfuse3.FUSEError(error.errno)
+    if isinstance(error, OSError):
+        known = from_os_error(error, handler)
+        log.error("%s", known)
+        return pyfuse3.FUSEError(known.errno)
+    log.error("%s failed; answered with EIO", handler, exc_info=error)
+    return pyfuse3.FUSEError(errno.EIO)
 
 
 def entry(attributes: Attributes, name: bytes = b"", *, exact: bool = True) -> pyfuse3.EntryAttributes:

@@ -88,10 +88,8 @@ class Transaction:
         """How many records the table holds."""
         return int(self.raw.stat(self._tables[table])["entries"])
 
-    @staticmethod
-    def value(table: bytes, key: Key, raw: bytes) -> Any:
-        """The value of a raw record that a scan gave. Raises Corrupt."""
-        return records.unpack(table, key, raw)
+    value = staticmethod(records.unpack)
+    """The value of a raw record that a scan gave: `value(table, key, raw)`. Raises Corrupt."""
 
 
 class Snapshot:

@@ -27,7 +27,7 @@ from filmfs.versioning.rows import (
     layer_suffix,
     split_entry_key,
 )
-from filmfs.versioning.tree import View
+from filmfs.versioning.view import View
 from filmfs.versioning.xattrs import XATTRS
 
 _TABLES = {INODE[:1]: INODE, DIRENT[:1]: DIRENT}

@@ -16,7 +16,7 @@ from filmfs.core.ids import EMPTY_CONTENT, CommitId, FileId
 from filmfs.store.records import canonical
 from filmfs.versioning.layers import Layer
 from filmfs.versioning.rows import Inode, Kind, split_entry_key
-from filmfs.versioning.tree import View
+from filmfs.versioning.view import View
 
 _DOMAIN = b"filmfs commit 1\n"
 

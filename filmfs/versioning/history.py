@@ -28,7 +28,8 @@ from filmfs.versioning.drafts import Drafts, Sealable
 from filmfs.versioning.layers import LAYER, Branch, Layer, LayerTable
 from filmfs.versioning.lineage import NEWEST, Lineage
 from filmfs.versioning.rows import CHANGES, INODE, Inode, inode_prefix, layer_key
-from filmfs.versioning.tree import Tree, View
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.view import View
 
 _IDS_AT_ONCE = 1 << 14
 
@@ -141,6 +142,10 @@ class History:
                 lambda: FileId(self._files.next()),
             )
         return tree
+
+    def find_tree(self, branch: int) -> Tree | None:
+        """The tree of a living branch, if it was asked for before."""
+        return self._trees.get(branch)  # type: ignore[call-overload, no-any-return]
 
     def view(self, commit: Layer) -> View:
         """The tree of a commit."""

@@ -1,221 +1,23 @@
-"""The tree that one lineage shows: reading it (View) and changing a branch's (Tree).
+"""Changing the tree of a branch.
 
 Names follow POSIX; permissions are the kernel's (`default_permissions`). Nothing here waits: changes go to the branch's
 buffer and become durable with the next flush. One thread owns all trees of an archive.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from stat import S_ISGID
 
-from filmfs.core.errors import (
-    Corrupt,
-    Exists,
-    IsADirectory,
-    Loop,
-    NotADirectory,
-    NotEmpty,
-    NotFound,
-    Refused,
-    Stale,
-    TooManyLinks,
-)
+from filmfs.core.errors import Exists, IsADirectory, Loop, NotADirectory, NotEmpty, Refused, TooManyLinks
 from filmfs.core.ids import ROOT_FILE, BranchId, FileId, LayerId
 from filmfs.core.paths import name_key, shown
-from filmfs.store.database import Database, Snapshot, Transaction
+from filmfs.store.database import Database
 from filmfs.versioning.buffers import Buffers, LayerBuffer
-from filmfs.versioning.lineage import NEWEST, Lineage
-from filmfs.versioning.rows import (
-    DIRENT,
-    INODE,
-    Entry,
-    Inode,
-    Kind,
-    directory_prefix,
-    entry_prefix,
-    inode_prefix,
-    layer_of,
-    layer_suffix,
-)
+from filmfs.versioning.lineage import Lineage
+from filmfs.versioning.rows import Entry, Inode, Kind
+from filmfs.versioning.view import BranchOf, View
 
 LINK_MAX = 65_000
 _ACCESSES = 1 << 15  # that are remembered in each branch
-_REMEMBERED = 4096  # inodes that a view keeps as they were read
-
-BranchOf = dict[LayerId, BranchId]
-
-
-class View:
-    """The tree as one lineage sees it."""
-
-    def __init__(self, database: Database | Snapshot, buffers: Buffers, branch_of: BranchOf, lineage: Lineage) -> None:
-        self._database = database
-        self._buffers = buffers
-        self._branch_of = branch_of
-        self.lineage = lineage
-        self._epoch = -1
-        self._seen: list[LayerBuffer] = []
-        self._is_seen: dict[bytes, bool] = {}  # of layers, by the end of their rows' keys
-        self._newest_first = layer_suffix(min(lineage.segments[0][1], NEWEST))
-        self._inodes: dict[FileId, Inode | None] = {}  # as they are stored in …
-        self._generation = -1  # … this state of the database
-
-    def inode(self, file: FileId) -> Inode | None:
-        """The inode, if it exists here."""
-        for buffer in self._visible():
-            if file in buffer.inodes:
-                inode = buffer.inodes[file]
-                break
-        else:
-            inode = self._stored_inode(file)
-        return None if inode is None else self._buffers.resolved(inode)
-
-    def get_inode(self, file: FileId) -> Inode:
-        """The inode. Raises Stale when it does not exist here (any more)."""
-        inode = self.inode(file)
-        if inode is None:
-            raise Stale(f"file {file} is gone")
-        return inode
-
-    def get_directory(self, file: FileId) -> Inode:
-        """The inode of a directory. Raises NotADirectory or Stale."""
-        inode = self.get_inode(file)
-        if inode.kind is not Kind.DIRECTORY:
-            raise NotADirectory("a directory is needed here")
-        return inode
-
-    def find(self, directory: FileId, name: bytes) -> Entry | None:
-        """The entry called `name`, under any Unicode normalisation. Raises BadName's kinds."""
-        return self.entry_at(directory, name_key(name))
-
-    def get(self, directory: FileId, name: bytes) -> Entry:
-        """The entry called `name`. Raises NotFound."""
-        entry = self.find(directory, name)
-        if entry is None:
-            raise NotFound(f"there is no {shown(name)!r} here")
-        return entry
-
-    def entries(self, directory: FileId) -> list[Entry]:
-        """All entries of a directory, sorted by name key."""
-        changed: dict[bytes, Entry | None] = {}
-        for buffer in reversed(self._visible()):
-            changed.update(buffer.entries.get(directory, {}))
-        found: dict[bytes, Entry | None] = dict(self._stored_entries(self._database.current(), directory))
-        if changed:
-            found = dict(sorted({**found, **changed}.items()))
-        return [entry for entry in found.values() if entry is not None]
-
-    def is_empty(self, directory: FileId) -> bool:
-        """Whether a directory has no entries."""
-        changed: dict[bytes, Entry | None] = {}
-        for buffer in reversed(self._visible()):
-            changed.update(buffer.entries.get(directory, {}))
-        if any(entry is not None for entry in changed.values()):
-            return False
-        return all(key in changed for key, _ in self._stored_entries(self._database.current(), directory))
-
-    def walk(self, directory: FileId = ROOT_FILE, path: bytes = b"") -> Iterator[tuple[bytes, Entry, Inode]]:
-        """Every entry below `directory`, parents before children: (path, entry, inode)."""
-        for entry in self.entries(directory):
-            below = path + b"/" + entry.name if path else entry.name
-            inode = self.inode(entry.file)
-            if inode is None:
-                raise Corrupt(f"{shown(below)} leads to file {entry.file}, which has no record")
-            yield below, entry, inode
-            if entry.kind is Kind.DIRECTORY:
-                yield from self.walk(entry.file, below)
-
-    def resolve(self, parts: list[bytes]) -> FileId:
-        """The inode that a path leads to; symlinks are not followed. Raises NotFound or NotADirectory."""
-        file = ROOT_FILE
-        for index, part in enumerate(parts):
-            if self.get_inode(file).kind is not Kind.DIRECTORY:
-                raise NotADirectory(f"{shown(b'/'.join(parts[:index]))} is not a directory")
-            entry = self.find(file, part)
-            if entry is None:
-                raise NotFound(f"there is no {shown(b'/'.join(parts[: index + 1]))}")
-            file = entry.file
-        return file
-
-    def path_of(self, file: FileId) -> bytes | None:
-        """One path of the inode from the root, or None when it is not in the tree."""
-        names: list[bytes] = []
-        seen: set[FileId] = set()
-        while file != ROOT_FILE:
-            inode = self.inode(file)
-            if inode is None or not inode.links or file in seen:
-                return None
-            seen.add(file)
-            file, name = inode.links[0]
-            names.append(name)
-        return b"/".join(reversed(names))
-
-    def _visible(self) -> list[LayerBuffer]:
-        if self._epoch != self._buffers.epoch:
-            self._seen = self._buffers.visible(self.lineage)
-            self._epoch = self._buffers.epoch
-        return self._seen
-
-    def entry_at(self, directory: FileId, key: bytes) -> Entry | None:
-        """The entry under a name key."""
-        for buffer in self._visible():
-            entries = buffer.entries.get(directory)
-            if entries is not None and key in entries:
-                return entries[key]
-        value = self._newest(self._database.current(), DIRENT, entry_prefix(directory, key))
-        return None if value is None else Entry.of_value(key, value)
-
-    def _stored_inode(self, file: FileId) -> Inode | None:
-        if self._generation != self._database.generation or len(self._inodes) >= _REMEMBERED:
-            self._inodes.clear()
-            self._generation = self._database.generation
-        elif file in self._inodes:
-            return self._inodes[file]
-        value = self._newest(self._database.current(), INODE, inode_prefix(file))
-        inode = self._inodes[file] = None if value is None else Inode.of_value(value)
-        return inode
-
-    def _sees(self, key: bytes) -> bool:
-        """Whether the row under a key is of a layer that can be seen here. Of a layer that never changes."""
-        suffix = key[-8:]
-        seen = self._is_seen.get(suffix)
-        if seen is None:
-            layer = layer_of(key)
-            branch = self._branch_of.get(layer)
-            if branch is None:
-                return False
-            seen = self._is_seen[suffix] = self.lineage.sees(branch, layer)
-        return seen
-
-    def _newest(self, transaction: Transaction, table: bytes, prefix: bytes) -> list[object] | None:
-        """The newest visible row that begins with `prefix`."""
-        length = len(prefix) + 8
-        start = prefix + self._newest_first
-        value: list[object] | None
-        # Nearly always the first row is the one; the others follow it.
-        found = transaction.first(table, start)
-        if found is None or not found[0].startswith(prefix):
-            return None
-        key, raw = found
-        if len(key) == length and self._sees(key):
-            value = transaction.value(table, key, raw)
-            return value
-        for key, raw in transaction.scan(table, prefix, start):
-            if len(key) == length and self._sees(key):
-                value = transaction.value(table, key, raw)
-                return value
-        return None
-
-    def _stored_entries(self, transaction: Transaction, directory: FileId) -> Iterator[tuple[bytes, Entry]]:
-        last = b""
-        for key, raw in transaction.scan(DIRENT, directory_prefix(directory)):
-            prefix = key[:-8]
-            if prefix == last or not self._sees(key):
-                continue
-            last = prefix
-            value = transaction.value(DIRENT, key, raw)
-            if value is not None:
-                name = prefix[8:-1]
-                yield name, Entry.of_value(name, value)
 
 
 class Tree(View):

@@ -17,7 +17,6 @@ from filmfs.core.errors import (
     CrossBranch,
     Exists,
     FilmFSError,
-    NoAttribute,
     NotADirectory,
     NotFound,
     ReadOnly,
@@ -31,12 +30,15 @@ from filmfs.core.paths import name_key, shown
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.history import History
+from filmfs.versioning.listing import Listing
 from filmfs.versioning.rows import Entry, Inode, Kind, nearest_time
-from filmfs.versioning.tree import Tree, View
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.view import View
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs, put_xattrs
 from filmfs.vfs import xattrs
-from filmfs.vfs.handles import DirectoryHandle, FileHandle, Handles, Listed
+from filmfs.vfs.handles import DirectoryHandle, FileHandle, Handles
+from filmfs.vfs.listings import DirectoryListing
 from filmfs.vfs.namespace import FILMFS, SNAPSHOTS, Folder, Namespace
 from filmfs.vfs.nodes import (
     ROOT,
@@ -321,23 +323,19 @@ class FileSystem:
     def read_directory(self, handle: int, start: int) -> "DirectoryReader":
         """What the directory lists from position `start`; position 0 lists anew. `.` and `..` come first."""
         found = self._handles.directory(handle)
-        if start == 0 or not found.listing:
+        if start == 0 or found.listing is None:
             found.listing = self._listing(found.node)
             self.accessed(found.node)
-            found.entry_changes = self.history.buffers.entry_changes
-        return DirectoryReader(self, found, start)
+        space = split_node(found.node)[0]
+        view = None if space == VIRTUAL else self._spaces.view(space)
+        return DirectoryReader(self, found.listing, space, view, start)
 
-    def entry_attributes(self, handle: DirectoryHandle, entry: "NodeId | Entry") -> Attributes | None:
-        """The attributes of a listed entry; None when its name went away, or leads elsewhere, since it was listed."""
-        space, directory = split_node(handle.node)
+    def entry_attributes(self, space: Space, view: View | None, entry: NodeId | Entry | None) -> Attributes | None:
+        """The attributes of a listed entry; None when it went away meanwhile."""
         try:
-            if not isinstance(entry, Entry):
-                return self.attributes(entry)
-            changed = handle.entry_changes != self.history.buffers.entry_changes
-            # The kernel would remember the old name: an inode lives on under others, and while it is open.
-            if changed and self._spaces.view(space).find(directory, entry.name) != entry:
-                return None
-            return self.attributes(node_id(space, entry.file))
+            if isinstance(entry, Entry) and view is not None:
+                return self._attributes(node_id(space, entry.file), space, entry.file, view)
+            return None if entry is None or isinstance(entry, Entry) else self.attributes(entry)
         except FilmFSError:
             return None
 
@@ -347,7 +345,7 @@ class FileSystem:
         """The attribute's value. Raises NoAttribute."""
         value = self._xattrs(node).get(name)
         if value is None:
-            raise NoAttribute(f"there is no attribute {shown(name)}")
+            raise xattrs.missing(name)
         return value
 
     def list_xattrs(self, node: NodeId) -> list[bytes]:
@@ -457,13 +455,13 @@ class FileSystem:
         links = self._spaces.view(space).get_inode(file).links
         return node_id(space, links[0][0]) if links else ROOT
 
-    def _listing(self, node: NodeId) -> list[Listed]:
+    def _listing(self, node: NodeId) -> DirectoryListing:
         space, file = split_node(node)
-        own: list[Listed] = [(b".", node), (b"..", self._parent(node))]
+        own = [(b".", node), (b"..", self._parent(node))]
         if space == VIRTUAL:
             listed = self.namespace.entries(self._virtual.folder(node).path)
-            return own + [(_raw(name), self._virtual.node_of(target)) for name, target in listed]
-        return own + [(entry.name, entry) for entry in self._spaces.view(space).entries(file)]
+            return DirectoryListing(own + [(_raw(name), self._virtual.node_of(target)) for name, target in listed])
+        return DirectoryListing(own, Listing(self._spaces.view(space), file))
 
     def _xattrs(self, node: NodeId) -> Kept:
         if split_node(node)[0] == VIRTUAL:
@@ -495,17 +493,18 @@ class DirectoryReader:
     """Gives listed entries one by one: (name, attributes, the position after it)."""
 
     filesystem: FileSystem
-    handle: DirectoryHandle
+    listing: DirectoryListing
+    space: Space
+    view: View | None
     position: int
 
     def next(self) -> tuple[bytes, Attributes, int] | None:
         """The next entry that still exists; None at the end."""
-        while self.position < len(self.handle.listing):
-            name, entry = self.handle.listing[self.position]
+        while (found := self.listing.at(self.position)) is not None:
             self.position += 1
-            attributes = self.filesystem.entry_attributes(self.handle, entry)
+            attributes = self.filesystem.entry_attributes(self.space, self.view, found[1])
             if attributes is not None:
-                return name, attributes, self.position
+                return found[0], attributes, self.position
         return None
 
 

@@ -1,14 +1,11 @@
 """Handles: numbers that a door was given for what it opened."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from filmfs.core.errors import Stale
-from filmfs.versioning.rows import Entry
+from filmfs.vfs.listings import DirectoryListing
 from filmfs.vfs.nodes import NodeId
 from filmfs.vfs.openfiles import OpenFile
-
-Listed = tuple[bytes, NodeId | Entry]
-"""A name in a directory, and the node or the entry of the same space that it leads to."""
 
 
 @dataclass(slots=True)
@@ -29,14 +26,10 @@ class FileHandle:
 
 @dataclass(slots=True)
 class DirectoryHandle:
-    """A directory that was opened; its listing is made when reading starts from the beginning.
-
-    `entry_changes` is how many entries the archive had changed when it was made.
-    """
+    """A directory that was opened; its listing is made when reading starts from the beginning."""
 
     node: NodeId
-    listing: list[Listed] = field(default_factory=list)
-    entry_changes: int = 0
+    listing: DirectoryListing | None = None
 
 
 class Handles:

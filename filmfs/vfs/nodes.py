@@ -75,7 +75,7 @@ def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True) -> Attribu
     if kind is Kind.DIRECTORY:
         size, blocks = 4096, 8
     bits = _TYPE_BITS[kind] | mode
-    return Attributes(node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable)
+    return Attributes._make((node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable))
 
 
 class ViewNumbers:

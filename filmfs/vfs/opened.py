@@ -6,7 +6,7 @@ It is told by History when a layer freezes, so that a commit has files that are 
 from collections.abc import Iterator
 
 from filmfs.core.errors import IsADirectory, Stale
-from filmfs.core.ids import BranchId, FileId
+from filmfs.core.ids import MAX_BRANCH, BranchId, FileId
 from filmfs.store.contents import Contents
 from filmfs.store.sealing import Seal
 from filmfs.versioning.history import History
@@ -32,7 +32,7 @@ class Opened:
 
     def find(self, space: Space, file: FileId) -> OpenFile | None:
         """The file, if it is open."""
-        return self._files.get((self._spaces.home(space), file))
+        return self._files.get((space if space <= MAX_BRANCH else self._spaces.home(space), file))
 
     def get(self, space: Space, file: FileId) -> OpenFile:
         """The file, opened if it is not. Raises IsADirectory or Stale."""

@@ -16,7 +16,8 @@ from filmfs.core.ids import EMPTY_CONTENT, BlobId, ContentId, DraftId, FileId, i
 from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pack_extents
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode
-from filmfs.versioning.tree import Tree, View
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.view import View
 
 SIZE_MAX = (16 << 40) - 4096  # what ext4 can keep in one file; hashing the holes of much more would need much memory
 _COPY_UP = 1 << 18  # files up to this size are rewritten whole when they are edited: one blob reads faster than two

@@ -3,7 +3,7 @@
 from filmfs.core.errors import Stale
 from filmfs.core.ids import MAX_BRANCH, BranchId
 from filmfs.versioning.history import History
-from filmfs.versioning.tree import View
+from filmfs.versioning.view import View
 from filmfs.vfs.namespace import HISTORY, PLAIN
 from filmfs.vfs.nodes import Space, ViewNumbers
 
@@ -17,6 +17,9 @@ class Spaces:
 
     def view(self, space: Space) -> View:
         """The tree of a branch (writable), or a view. Raises Stale when it is gone."""
+        tree = self._history.find_tree(space)
+        if tree is not None:
+            return tree
         if space <= MAX_BRANCH:
             branch = self._history.table.branches.get(BranchId(space))
             if branch is None or branch.deleted:

@@ -3,7 +3,7 @@
 filmfs's are found by name only and not listed: tools that copy all attributes would try to set them.
 """
 
-from filmfs.core.errors import AttributeTooLarge, NoAttribute, Refused, Unsupported
+from filmfs.core.errors import AttributeTooLarge, FilmFSError, NoAttribute, Refused, Unsupported
 from filmfs.core.paths import shown
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.xattrs import VALUE_MAX, Attributes
@@ -25,6 +25,16 @@ def with_own(kept: Attributes, inode: Inode) -> Attributes:
 def listed(attributes: Attributes) -> list[bytes]:
     """The names that are listed."""
     return sorted(name for name in attributes if not name.startswith(_OWN))
+
+
+def missing(name: bytes) -> FilmFSError:
+    """What to say of an attribute that a file does not have.
+
+    Of those that no file ever has *unsupported*: `ls -l` asks for two of them, and after that answer once and no more.
+    """
+    if name.startswith(b"system.") or name == b"security.selinux":
+        return Unsupported(f"attributes such as {shown(name)} are not kept")
+    return NoAttribute(f"there is no attribute {shown(name)}")
 
 
 def with_set(kept: Attributes, name: bytes, value: bytes) -> Attributes:

@@ -44,6 +44,13 @@ def test_a_missing_attribute_is_enodata(work: Path) -> None:
         os.removexattr(work / "a", "user.none")
 
 
+def test_what_no_file_has_is_unsupported_so_that_ls_asks_once(work: Path) -> None:
+    (work / "a").touch()
+    for name in ("system.posix_acl_access", "security.selinux"):
+        with fails(errno.EOPNOTSUPP):
+            os.getxattr(work / "a", name)
+
+
 def test_create_and_replace_are_told_apart(work: Path) -> None:
     (work / "a").touch()
     with fails(errno.ENODATA):

@@ -13,7 +13,8 @@ from filmfs.core.ids import ROOT_FILE, BranchId, FileId, LayerId
 from filmfs.versioning.layers import Branch
 from filmfs.versioning.lineage import NEWEST, Lineage
 from filmfs.versioning.rows import Kind
-from filmfs.versioning.tree import Tree, View
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.view import View
 from tests.support import NOW, Ticks, an_inode, reopened, throwaway_root
 
 NAMES = [b"a", b"b", b"c", b"d"]

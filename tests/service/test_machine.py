@@ -19,7 +19,8 @@ from filmfs.core.ids import ROOT_FILE, ContentId
 from filmfs.store.ingest import Ingest
 from filmfs.versioning.layers import Branch
 from filmfs.versioning.rows import Inode, Kind
-from filmfs.versioning.tree import Tree, View
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.view import View
 from tests.service import model
 from tests.service.model import Model, Node, Shown
 from tests.support import NOW, Ticks, an_inode, edit_whole, keep_draft, reopened, stage, store_literal

@@ -1,0 +1,68 @@
+"""Directories that are open for reading: what they list, by position.
+
+A position counts what was listed before it and leads to the same name for as long as the directory is open. Of what was
+given only the names are kept: ten megabytes for a million files.
+"""
+
+from filmfs.versioning.listing import Listing
+from filmfs.versioning.rows import Entry
+from filmfs.vfs.nodes import NodeId
+
+Listed = tuple[bytes, NodeId | Entry | None]
+"""A name in a directory, and the node or the entry of the same space that it leads to; None when it is gone."""
+
+_BLOCK = 512
+
+
+class DirectoryListing:
+    """`.` and `..` and what is virtual (`fixed`), then the entries of a directory of a branch or a view."""
+
+    def __init__(self, fixed: list[tuple[bytes, NodeId]], entries: Listing | None = None) -> None:
+        self._fixed = fixed
+        self._entries = entries
+        self._blocks: list[bytes] = []  # the name keys of each block, joined by zeros
+        self._last = b""
+        self._at = -1
+        self._changes = -1  # when the block was read
+        self._block: list[tuple[bytes, Entry | None]] = []
+
+    def at(self, position: int) -> Listed | None:
+        """What stands at a position; None at the end."""
+        if position < len(self._fixed):
+            return self._fixed[position]
+        number, index = divmod(position - len(self._fixed), _BLOCK)
+        if number != self._at and not self._turn_to(number):
+            return None
+        if index >= len(self._block):
+            return None
+        key, entry = self._block[index]
+        if self._entries is not None and self._changes != self._entries.changes():
+            # Whoever is told of a name that went would remember it: an inode lives on under others, and while it is open.
+            entry = self._entries.at(key)
+        return (key, None) if entry is None else (entry.name, entry)
+
+    def _turn_to(self, number: int) -> bool:
+        if self._entries is None or number > len(self._blocks):
+            return False
+        changes = self._entries.changes()
+        if number < len(self._blocks):
+            keys = self._blocks[number].split(b"\0")
+            self._block = [(key, self._entries.at(key)) for key in keys]
+        else:
+            self._block = self._next_block(self._entries)
+            if not self._block:
+                return False
+            self._last = self._block[-1][0]
+            self._blocks.append(b"\0".join(key for key, _ in self._block))
+        self._at = number
+        self._changes = changes
+        return True
+
+    def _next_block(self, entries: Listing) -> list[tuple[bytes, Entry | None]]:
+        """Blocks are full but for the last one, so that a position can be reckoned."""
+        block: list[tuple[bytes, Entry | None]] = []
+        last = self._last
+        while len(block) < _BLOCK and (more := entries.after(last, _BLOCK - len(block))):
+            block += more
+            last = more[-1][0]
+        return block
