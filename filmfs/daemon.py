@@ -51,7 +51,7 @@ def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[
 
 
 def _tune_the_interpreter() -> None:
-    """For a process that lives long, answers in microseconds and has a thread that writes back beside the event loop."""
+    """For a process that lives long and answers in microseconds while a thread of it writes back."""
     gc.collect()
     gc.freeze()  # modules and settings need not be looked through again
     gc.set_threshold(_GARBAGE, 20, 50)

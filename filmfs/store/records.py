@@ -18,18 +18,19 @@ from filmfs.core.errors import Corrupt
 RECORD_VERSION = 1
 _CHECKSUM = 8
 _HEAD = bytes([RECORD_VERSION])
+_PACKER = msgpack.Packer(use_bin_type=True)  # for all threads: it packs a value without giving the interpreter away
+_HEAD_OF_NONE = _HEAD + b"\xc0"
 
 
 def pack(table: bytes, key: bytes, value: Any) -> bytes:
     """The stored form of `value` under `key` of `table`."""
-    body = _HEAD + canonical(value)
-    return body + _checksum(table, key, body)
+    body = _HEAD_OF_NONE if value is None else _HEAD + canonical(value)
+    return body + blake3(table + b"\0" + key + body).digest(_CHECKSUM)
 
 
 def unpack(table: bytes, key: bytes, raw: bytes) -> Any:
     """The value that pack() stored. Raises Corrupt when any byte of it, or its key, is not what was written."""
     body = raw[:-_CHECKSUM]
-    # As in _checksum: this is what most of reading a record costs.
     if not body or blake3(table + b"\0" + key + body).digest(_CHECKSUM) != raw[-_CHECKSUM:]:
         raise Corrupt(f"a record of the table {table.decode()} is damaged (key {key.hex()})")
     if body[0] != RECORD_VERSION:
@@ -42,7 +43,7 @@ def unpack(table: bytes, key: bytes, raw: bytes) -> Any:
 
 def canonical(value: Any) -> bytes:
     """One byte string for a value of lists, ints, bytes, str and None: what an id may be computed over."""
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    packed: bytes = _PACKER.pack(value)
     return packed
 
 
@@ -58,7 +59,3 @@ def read_frames(file: BinaryIO) -> Iterator[Any]:
         yield from msgpack.Unpacker(file, raw=False, strict_map_key=False, max_buffer_size=1 << 30)
     except (ValueError, msgpack.UnpackException) as error:
         raise Corrupt(f"a list of new files cannot be read ({error})") from error
-
-
-def _checksum(table: bytes, key: bytes, body: bytes) -> bytes:
-    return blake3(table + b"\0" + key + body).digest(_CHECKSUM)

@@ -63,7 +63,10 @@ class Inode(NamedTuple):
 
     def changed(self, **fields: Any) -> "Inode":
         """This inode with other values in some fields."""
-        return self._replace(**fields)
+        values = list(self)
+        for name, value in fields.items():
+            values[_PLACES[name]] = value
+        return Inode._make(values)
 
     def as_value(self) -> list[Any]:
         """The stored form."""
@@ -81,6 +84,7 @@ class Inode(NamedTuple):
         return cls._make((_KINDS[value[0]], *value[1:-1], names))
 
 
+_PLACES = {name: place for place, name in enumerate(Inode._fields)}
 _KINDS = {int(kind): kind for kind in Kind}
 
 
