@@ -40,7 +40,9 @@ class Tree(View):
 
     def inode(self, file: FileId) -> Inode | None:
         """The inode, with the time of an access that was noted."""
-        inode = super().inode(file)
+        inode = View.inode(self, file)
+        if not self._accesses:
+            return inode
         accessed = self._accesses.get(file)
         return inode if accessed is None or inode is None else inode.changed(atime=accessed)
 

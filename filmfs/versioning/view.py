@@ -44,6 +44,11 @@ class View:
         self._inodes: dict[FileId, Inode | None] = {}  # as they are stored in …
         self._generation = -1  # … this state of the database
 
+    @property
+    def entry_changes(self) -> int:
+        """Counts every entry that was changed anywhere: what was listed before may be old."""
+        return self._buffers.entry_changes
+
     def inode(self, file: FileId) -> Inode | None:
         """The inode, if it exists here."""
         for buffer in self._seen if self._epoch == self._buffers.epoch else self._visible():

@@ -37,7 +37,7 @@ class DirectoryListing:
             return None
         key, entry = self._block[index]
         if self._entries is not None and self._changes != self._entries.changes():
-            # Whoever is told of a name that went would remember it: an inode lives on under others, and while it is open.
+            # A name that went would be remembered by whoever is told of it, while its inode lives on.
             entry = self._entries.at(key)
         return (key, None) if entry is None else (entry.name, entry)
 
