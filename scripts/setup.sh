@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Set-up that scripts/demo and scripts/test share: system packages, then a .venv with filmfs in it.
 #
-# Source it and call `set_up demo` or `set_up test`; both may be called again at any time and do only what is missing.
+# Source it and call `set_up demo`, `set_up test` or `set_up interop` (the tests with all programs that they can drive the
+# mount with); each may be called again at any time and does only what is missing.
 # Afterwards $filmfs_top is the checkout and $filmfs_venv its virtual environment.
 
 set -euo pipefail
@@ -12,7 +13,10 @@ filmfs_venv="$filmfs_top/.venv"
 # pyfuse3 comes as source and is compiled here, hence the compiler and the headers.
 build_packages=(fuse3 libfuse3-dev pkg-config gcc python3-dev python3-venv)
 # What the tests drive the mount with; systemd for systemd-analyze.
-interop_packages=(rsync sqlite3 git attr acl tar systemd)
+test_packages=(rsync sqlite3 git attr acl tar make systemd)
+# And what is large (500 MB), or a server that nobody may want: only where it is asked for.
+interop_packages=(fio stress-ng samba smbclient samba-vfs-modules postgresql melt
+    gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav)
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "filmfs set-up: $*"; exit 1; }
@@ -20,8 +24,12 @@ fail() { say "filmfs set-up: $*"; exit 1; }
 set_up() {
     local purpose="$1"
     local packages=("${build_packages[@]}")
-    [[ $purpose != test ]] || packages+=("${interop_packages[@]}")
+    [[ $purpose == demo ]] || packages+=("${test_packages[@]}")
     need_packages "${packages[@]}"
+    if [[ $purpose == interop ]]; then
+        need_interop_packages
+        purpose=test
+    fi
     need_python
     hint_about_fuse
     # Two runs at once take turns; the lock goes with the subshell.
@@ -50,6 +58,18 @@ need_packages() {
     "${apt[@]}" update >&2 || say "apt could not refresh every package list; going on with what it knows."
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >&2 ||
         fail "apt could not install ${missing[*]}; its message above says why."
+}
+
+# Servers that come with them are stopped, and stay off at the next boot.
+need_interop_packages() {
+    local units=() as_root=()
+    has_package samba || units+=(smbd nmbd samba-ad-dc)
+    has_package postgresql || units+=(postgresql)
+    need_packages "${interop_packages[@]}"
+    (( EUID == 0 )) || as_root=(sudo)
+    if (( ${#units[@]} )) && [[ -d /run/systemd/system ]]; then
+        "${as_root[@]}" systemctl disable --quiet --now "${units[@]}" || say "Please see to it that ${units[*]} are off."
+    fi
 }
 
 has_package() {
@@ -132,7 +152,7 @@ quietly() {
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
     case "${1:-}" in
-        demo | test) set_up "$1" ;;
-        *) say "usage: $0 demo|test"; exit 2 ;;
+        demo | test | interop) set_up "$1" ;;
+        *) say "usage: $0 demo|test|interop"; exit 2 ;;
     esac
 fi
