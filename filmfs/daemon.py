@@ -25,6 +25,7 @@ from filmfs.archive.commands import run as run_command
 from filmfs.control import LINE_MAX, SOCKET, encode, failure, short_path
 from filmfs.core.errors import FilmFSError
 from filmfs.mount.flushing import Flusher
+from filmfs.mount.following import follow
 from filmfs.mount.options import check_mountpoint, check_options
 from filmfs.mount.session import Session
 from filmfs.vfs.filesystem import FileSystem
@@ -41,7 +42,7 @@ _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[], None]) -> None:
     """Mounts the archive and serves it until it is unmounted. Calls `on_ready` once the mount answers."""
     chosen = check_options(options)
-    with Archive(root, Mode.WRITE, role="mount") as archive:
+    with Archive(root, Mode.READ if "ro" in chosen else Mode.WRITE, role="mount") as archive:
         mountpoint = check_mountpoint(mountpoint, archive.root)
         archive.note_role(role="mount", mountpoint=mountpoint)
         for line in archive.dropped:
@@ -92,9 +93,12 @@ class Daemon:
         self._session.mount(self._mountpoint, self._options)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._flusher.run)
                 nursery.start_soon(self._await_signal)
-                await nursery.start(self._serve_control)
+                if self._fs.readonly:
+                    nursery.start_soon(follow, self._fs)
+                else:
+                    nursery.start_soon(self._flusher.run)
+                    await nursery.start(self._serve_control)
                 nursery.start_soon(self._tell_ready, on_ready)
                 await self._session.serve()
                 nursery.cancel_scope.cancel()
@@ -102,10 +106,14 @@ class Daemon:
             notify("STOPPING=1")
             with trio.CancelScope(shield=True):
                 self._session.unmount()
-                await self._flusher.flush()
-                await self._flusher.seal(within_s=_SEAL_AT_END_S)
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self._archive.root, SOCKET))
+                if not self._fs.readonly:
+                    await self._write_all()
+
+    async def _write_all(self) -> None:
+        await self._flusher.flush()
+        await self._flusher.seal(within_s=_SEAL_AT_END_S)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._archive.root, SOCKET))
 
     async def _tell_ready(self, on_ready: Callable[[], None]) -> None:
         """From a thread: the loop that serves a mount must never touch it."""

@@ -1,7 +1,9 @@
 """Finding filmfs's mounts in the kernel's table, and the archive behind a path inside one."""
 
+import contextlib
 import json
 import os
+from typing import Any
 
 from filmfs.core.errors import NotFound, Usage
 
@@ -12,6 +14,17 @@ def filmfs_mounts() -> list[str]:
         lines = [line.split() for line in table]
     found = [_unescaped(line[4]) for line in lines if "fuse.filmfs" in line]
     return sorted(found, key=len, reverse=True)
+
+
+def readonly_mounts(root: str) -> list[dict[str, Any]]:
+    """What the read-only mounts of the archive at `root` say of themselves."""
+    found = []
+    for mountpoint in filmfs_mounts():
+        with contextlib.suppress(OSError, ValueError):
+            facts = _status_at(mountpoint)
+            if facts.get("readonly") and facts.get("archive") == root:
+                found.append(facts)
+    return found
 
 
 def is_in_mount(path: str) -> bool:
@@ -40,10 +53,15 @@ def _lies_in(absolute: str, mountpoint: str) -> bool:
 
 def _archive_at(mountpoint: str) -> str:
     try:
-        with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
-            return str(json.load(file)["archive"])
+        return str(_status_at(mountpoint)["archive"])
     except (OSError, ValueError, KeyError) as error:
         raise NotFound(f"the mount at {mountpoint} does not answer ({error})") from error
+
+
+def _status_at(mountpoint: str) -> dict[str, Any]:
+    with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
+        facts: dict[str, Any] = json.load(file)
+        return facts
 
 
 def _place(parts: list[str], path: str) -> str:

@@ -15,7 +15,7 @@ import typer
 
 from filmfs.archive.opening import find_archive, lock_holder
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
-from filmfs.cli.mountinfo import filmfs_mounts
+from filmfs.cli.mountinfo import filmfs_mounts, readonly_mounts
 from filmfs.control import ask_status, refresh
 from filmfs.core import errors
 from filmfs.core.errors import Busy, FilmFSError, NotFound, Refused
@@ -49,8 +49,9 @@ def mount(
         return
     path = check_mountpoint(mountpoint, root)
     holder = lock_holder(root)
-    if holder is not None and holder.mountpoint:
-        raise Busy(f"{archive} is mounted at {holder.mountpoint} already (process {holder.pid})")
+    if holder is not None and holder.mountpoint and "ro" not in chosen:
+        where = f"{holder.mountpoint} already (process {holder.pid})"
+        raise Busy(f"{archive} is mounted at {where}; beside that it can be mounted read-only, with: -o ro")
     pid = _start_daemon(root, path, chosen, verbose)
     facts = {"archive": root, "mountpoint": path, "pid": pid}
     Output(as_json, quiet, verbose).result(facts, lambda: iter([f"{archive} is mounted at {path}"]))
@@ -84,7 +85,10 @@ def umount(
 
 def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Say whether an archive is mounted, and how it is doing."""
-    facts: dict[str, Any] = ask_status(archive) or {"archive": find_archive(archive), "mountpoint": None}
+    readonly = readonly_mounts(find_archive(archive))
+    nothing = {"archive": find_archive(archive), "mountpoint": None}
+    facts: dict[str, Any] = ask_status(archive) or next(iter(readonly), nothing)
+    facts["readonly_mounts"] = [mount["mountpoint"] for mount in readonly]
 
     def lines() -> Iterator[str]:
         if facts["mountpoint"] is None:
@@ -122,6 +126,8 @@ def _start_daemon(root: str, mountpoint: str, options: list[str], verbose: bool)
     arguments = [sys.executable, "-m", "filmfs", "mount", "--foreground", f"--ready-fd={writing}"]
     arguments += [f"-o{option}" for option in options] + ["--verbose"] * verbose + ["--", root, mountpoint]
     log_path = os.path.join(root, "daemon.log")
+    if "ro" in options and not os.access(root, os.W_OK):
+        log_path = os.devnull
     with open(log_path, "ab") as log_file:
         process = subprocess.Popen(
             arguments,
@@ -146,7 +152,7 @@ def _start_daemon(root: str, mountpoint: str, options: list[str], verbose: bool)
 
 
 def _daemon_of(mountpoint: str) -> tuple[int | None, str | None]:
-    """The process behind a mount, which `fusermount3 -u` does not wait for, and its archive; None when it is dead.
+    """The process behind a mount, which `fusermount3 -u` does not wait for, and the archive that it writes, if any.
 
     Raises NotFound when the mount is not ours.
     """
@@ -155,7 +161,7 @@ def _daemon_of(mountpoint: str) -> tuple[int | None, str | None]:
     try:
         with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
             facts = json.load(file)
-        return int(facts["pid"]), str(facts["archive"])
+        return int(facts["pid"]), None if facts["readonly"] else str(facts["archive"])
     except (OSError, ValueError, KeyError):
         return None, None
 

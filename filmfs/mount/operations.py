@@ -72,7 +72,7 @@ class Operations(pyfuse3.Operations):
             attributes, exact = self._fs.lookup(NodeId(parent_inode), name)
         except NotFound:
             # Names at the mount's root come and go behind the kernel's back, other spellings without its knowing.
-            if parent_inode >> 44 and name.isascii():
+            if name.isascii() and self._fs.is_stable(NodeId(parent_inode)):
                 return no_entry()
             raise
         return entry(attributes, name, exact=exact)
@@ -199,13 +199,17 @@ class Operations(pyfuse3.Operations):
         handle = self._fs.reading(fh)
         if handle.file is None:
             return handle.report[off : off + size]
-        data = handle.file.read_now(off, size)
+        try:
+            data = handle.file.read_now(off, size)
+        except Corrupt:
+            data = None  # looked at again below
         if data is None:
             extents = handle.file.reading()
             try:
                 data = await self._read_in_thread(extents, off, size)
             except Corrupt:
                 # Sealed meanwhile? Then the map that was read may have led to a staging file that is gone.
+                self._fs.catch_up()
                 if handle.file.reading() == extents:
                     raise
                 data = await self._read_in_thread(handle.file.reading(), off, size)

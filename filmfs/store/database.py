@@ -174,8 +174,13 @@ class Database:
         return self._shared
 
     def refresh(self) -> None:
-        """Lets `current()` see what other processes wrote."""
+        """Has `current()` show what other processes wrote, and lets go of the view that it showed."""
         self.generation += 1
+        self.current()
+
+    def newest(self) -> int:
+        """The number of the last transaction that any process wrote."""
+        return int(self._env.info()["last_txnid"])
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

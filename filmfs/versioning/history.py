@@ -106,12 +106,20 @@ class History:
             self.table = LayerTable.load(transaction)
             self.drafts.load(transaction)
 
-    def reload(self) -> None:
-        """Reads the tables again: for readers beside another process."""
-        self.database.refresh()
+    def read_table(self) -> LayerTable:
+        """The table of layers and branches as it is durable now. May run in any thread."""
         with self.database.read() as transaction:
-            self.table = LayerTable.load(transaction)
-        self._trees.clear()
+            return LayerTable.load(transaction)
+
+    def catch_up(self, table: LayerTable | None = None) -> None:
+        """For readers beside another process: shows what that wrote, with its table if that was read again."""
+        if table is not None:
+            self.table.take_over(table)
+            self._trees = {of: tree for of, tree in self._trees.items() if not table.branches[of].deleted}
+        self.drafts = Drafts(self.buffers)  # the other's may change: each is looked up when it is needed
+        self.database.refresh()
+        self.buffers.epoch += 1
+        self.buffers.entry_changes += 1
 
     def forget_lost_drafts(self) -> list[BlobId]:
         """Drops drafts that no row refers to: a crash came between an edit and the edit that replaced it."""

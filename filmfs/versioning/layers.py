@@ -117,6 +117,13 @@ class LayerTable:
         branches = (Branch.of_value(key, transaction.value(BRANCH, key, raw)) for key, raw in transaction.scan(BRANCH))
         return cls({layer.id: layer for layer in layers}, {branch.id: branch for branch in branches})
 
+    def take_over(self, other: "LayerTable") -> None:
+        """Becomes what `other` is; views that were made of this one see it."""
+        self.layers, self.branches, self._by_name = other.layers, other.branches, other._by_name
+        self.newest, self.unnamed, self._commits = other.newest, other.unnamed, other._commits
+        self.branch_of.clear()
+        self.branch_of.update(other.branch_of)
+
     def alive(self) -> list[Branch]:
         """The branches that are not deleted, by name."""
         return sorted((b for b in self.branches.values() if not b.deleted), key=lambda branch: branch.name)

@@ -14,6 +14,7 @@ from typing import Any
 from filmfs.archive import Archive
 from filmfs.core.errors import (
     BadName,
+    Corrupt,
     CrossBranch,
     Exists,
     FilmFSError,
@@ -30,6 +31,7 @@ from filmfs.core.paths import name_key, shown
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.history import History
+from filmfs.versioning.layers import LayerTable
 from filmfs.versioning.listing import Listing
 from filmfs.versioning.rows import Entry, Inode, Kind, nearest_time
 from filmfs.versioning.tree import Tree
@@ -88,7 +90,7 @@ class FileSystem:
         self.namespace = Namespace(self.history, status)
         self.changes = 0  # counts what users did, for automatic commits
         self._virtual = VirtualNodes(self.namespace, self.history.clock(), readonly=readonly)
-        self._spaces = Spaces(self.history, self.namespace.views)
+        self._spaces = Spaces(self.history, self.namespace.views, follows=readonly)
         self._opened = Opened(self.history, archive.contents, self._spaces)
         self._handles = Handles()
         archive.busy_checks.append(self._opened.is_busy)
@@ -251,7 +253,13 @@ class FileSystem:
             return self._handles.add(FileHandle(node, None, report=report))
         if writing:
             self._writable(node)
-        opened = self._opened.get(space, file)
+        try:
+            opened = self._opened.get(space, file)
+        except Corrupt:
+            if not self.readonly:
+                raise
+            self.catch_up()  # its bytes were given another record since its row was read
+            opened = self._opened.get(space, file)
         held = FileHandle(node, opened, writing, is_access=is_access)
         handle = self._handles.add(held)
         if is_access and not writing:
@@ -375,6 +383,17 @@ class FileSystem:
         """Takes the outcome of sealing a draft: files that show it show its content from now on."""
         if self.history.drafts.sealed(outcome):
             self._opened.adopt(outcome)
+
+    def catch_up(self, table: LayerTable | None = None) -> None:
+        """On a read-only mount: shows what the archive's writer made durable meanwhile."""
+        if self.readonly:
+            self.history.catch_up(table)
+            self._opened.reload()
+
+    def is_stable(self, node: NodeId) -> bool:
+        """Whether what is in a directory changes only through itself, or never."""
+        space, _ = split_node(node)
+        return space != VIRTUAL and self._spaces.is_stable(space)
 
     def branch_names(self) -> set[str]:
         """The names at the mount's root."""

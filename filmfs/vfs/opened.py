@@ -4,8 +4,9 @@ It is told by History when a layer freezes, so that a commit has files that are 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
-from filmfs.core.errors import IsADirectory, Stale
+from filmfs.core.errors import Corrupt, IsADirectory, Stale
 from filmfs.core.ids import MAX_BRANCH, BranchId, FileId
 from filmfs.store.contents import Contents
 from filmfs.store.sealing import Seal
@@ -127,7 +128,9 @@ class Opened:
     def reload(self) -> None:
         """Somebody changed rows past the handles: files that are only read show the new ones."""
         for opened in self._files.values():
-            opened.reload()
+            # A row and the record of its bytes may not be of one moment; if it is damage, reading will tell.
+            with suppress(Corrupt):
+                opened.reload()
 
     def is_written(self, tree: Tree, file: FileId) -> bool:
         """Whether somebody writes to a file, or may."""

@@ -228,9 +228,11 @@ class OpenFile:
     def reload(self) -> None:
         """Somebody else changed the row: shows what it says now, unless it is being written."""
         inode = self.view.inode(self.file)
-        if inode is not None and self._closed is None and inode.content != self._source:
-            self._source = inode.content
+        if inode is None or self._closed is not None:
+            return
+        if inode.content != self._source or isinstance(inode.content, int):
             self._map = MapBuilder(self._load(inode.content))
+            self._source = inode.content
 
     def _row(self) -> Inode | None:
         """The file's row; None once its last name is gone, whoever took it."""

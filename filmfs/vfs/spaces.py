@@ -11,9 +11,11 @@ from filmfs.vfs.nodes import Space, ViewNumbers
 class Spaces:
     """The trees of one mounted archive."""
 
-    def __init__(self, history: History, views: ViewNumbers) -> None:
+    def __init__(self, history: History, views: ViewNumbers, *, follows: bool = False) -> None:
+        """`follows`: branches show what another process writes."""
         self._history = history
         self._views = views
+        self._follows = follows
 
     def view(self, space: Space) -> View:
         """The tree of a branch (writable), or a view. Raises Stale when it is gone."""
@@ -40,7 +42,7 @@ class Spaces:
 
     def is_stable(self, space: Space) -> bool:
         """Whether what it shows changes only through its own nodes, or never."""
-        return space <= MAX_BRANCH or self.home(space) == space
+        return not self._follows if space <= MAX_BRANCH else self.home(space) == space
 
     def door(self, space: Space) -> str | None:
         """The directory of `.filmfs/` that a view's root is in, if it is in one."""

@@ -55,7 +55,7 @@ def test_a_time_past_what_can_be_kept_is_the_nearest_and_stops_nothing(work: Pat
     set_times(work / "a", seconds * 10**9, seconds * 10**9)
     assert abs((work / "a").stat().st_mtime_ns - seconds * 10**9) < abs(seconds) * 10**9
     kept = (work / "a").stat()
-    with open(work / "a", "rb") as file:
+    with open(work / "a", "r+b") as file:
         os.fsync(file.fileno())
     assert (work / "a").stat() == kept
 
