@@ -7,6 +7,7 @@ import pwd
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -25,20 +26,18 @@ LARGE = 50 * MIB * int(os.environ.get("FILMFS_INTEROP_SCALE", "1")) + 12345
 
 
 @pytest.fixture(scope="module")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
-    """A mount that other users may enter, with a branch of the user who logs in."""
-    top = tmp_path_factory.mktemp("drive")
-    for directory in (top, *top.parents):
-        if directory.stat().st_uid == os.geteuid() and not directory.stat().st_mode & 0o001:
-            directory.chmod(directory.stat().st_mode | 0o011)
-    drive = Drive(top).start("-o", "allow_other")
-    os.chown(drive.branch(USER), pwd.getpwnam(USER).pw_uid, -1)
-    try:
-        yield drive
-    finally:
-        drive.stop()
-    drive.assert_sound()
-    drive.assert_calm()
+def drive() -> Iterator[Drive]:
+    """A mount that other users may enter (pytest's directories are its own), with a branch of the one who logs in."""
+    with TemporaryDirectory(prefix="filmfs-samba-") as top:
+        os.chmod(top, 0o755)
+        drive = Drive(Path(top)).start("-o", "allow_other")
+        os.chown(drive.branch(USER), pwd.getpwnam(USER).pw_uid, -1)
+        try:
+            yield drive
+        finally:
+            drive.stop()
+        drive.assert_sound()
+        drive.assert_calm()
 
 
 @pytest.fixture(scope="module")
