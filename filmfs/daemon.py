@@ -28,6 +28,7 @@ from filmfs.mount.flushing import Flusher
 from filmfs.mount.following import follow
 from filmfs.mount.options import check_mountpoint, check_options
 from filmfs.mount.session import Session
+from filmfs.mount.watchdog import Watchdog
 from filmfs.vfs.filesystem import FileSystem
 
 log = logging.getLogger("filmfs.daemon")
@@ -36,6 +37,7 @@ _DISK_THREADS = 16
 _GARBAGE = 20_000  # rows in buffers are many small objects, and none of them is part of a circle
 _SWITCH_S = 0.0005  # how long the event loop may have to wait for a thread that computes
 _ANSWER_S = 10.0  # a client that does not read its answer for so long goes without
+_CLOSE_S = 1.0
 _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 
 
@@ -71,6 +73,7 @@ class Daemon:
         access_times = "noatime" not in options
         self._fs = FileSystem(archive, readonly="ro" in options, access_times=access_times, status=self.status)
         self._flusher = Flusher(self._fs, self._disk)
+        self._watchdog = Watchdog(notify)
         self._session = Session(self._fs, self._flusher, self._disk)
 
     def status(self) -> dict[str, Any]:
@@ -86,10 +89,16 @@ class Daemon:
             "readonly": self._fs.readonly,
             "unsealed_files": len(self._fs.history.drafts),
             "last_flush_error": self._flusher.last_error,
+            **self._watchdog.status(),
         }
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """See `run`."""
+        with self._watchdog:
+            trio.lowlevel.spawn_system_task(self._watchdog.beat)
+            await self._live(on_ready)
+
+    async def _live(self, on_ready: Callable[[], None]) -> None:
         self._session.mount(self._mountpoint, self._options)
         try:
             async with trio.open_nursery() as nursery:
@@ -166,6 +175,7 @@ class Daemon:
             return failure(FilmFSError(f"{type(error).__name__}: {error}"))
 
     async def _run_command(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        await self._await_closes()
         before = self._fs.branch_names()
         # What a command does becomes durable together: nothing is flushed between its steps.
         async with self._flusher.hold():
@@ -183,6 +193,15 @@ class Daemon:
         await self._flusher.flush()
         self._flusher.hurry()
         return result
+
+    async def _await_closes(self) -> None:
+        """What was closed before a command shall be closed for it.
+
+        The kernel tells of a close when who closed goes on already. It told of it before a question that is asked now,
+        so the question's answer comes after. Asked from a thread: the loop that serves a mount must never touch it.
+        """
+        with trio.move_on_after(_CLOSE_S), contextlib.suppress(OSError):
+            await trio.to_thread.run_sync(os.statvfs, self._mountpoint, abandon_on_cancel=True)
 
 
 def notify(message: str) -> None:

@@ -36,6 +36,7 @@ class Drive:
         self.root = str(directory / "archive")
         self.mountpoint = directory / "mnt"
         self.log = directory / "daemon.log"
+        self.program: list[str] = FILMFS
         self.process: subprocess.Popen[bytes] | None = None
         self.mountpoint.mkdir(parents=True, exist_ok=True)
         if create:
@@ -49,7 +50,15 @@ class Drive:
     def start(self, *options: str, **environment: str) -> "Drive":
         """Mounts; returns when the mount answers."""
         reading, writing = os.pipe()
-        command = [*FILMFS, "mount", "--foreground", f"--ready-fd={writing}", *options, self.root, str(self.mountpoint)]
+        command = [
+            *self.program,
+            "mount",
+            "--foreground",
+            f"--ready-fd={writing}",
+            *options,
+            self.root,
+            str(self.mountpoint),
+        ]
         environ = os.environ | environment
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(

@@ -111,6 +111,8 @@ class Archive:
         called = name or os.path.basename(root) or "archive"
         settings = Settings(str(uuid.uuid4()), shown(called.encode(errors="surrogateescape")))
         _make_database(os.path.join(root, "meta.lmdb"), author, clock())
+        for directory in ("meta.lmdb", "blobs"):
+            sync_path(os.path.join(root, directory))
         _write_settings(root, settings)
         return settings
 
@@ -180,6 +182,9 @@ class Archive:
         if blob is not None and record is not None:
             if record.content is not None:
                 self.blobs.place(blob, record.content)
+            elif not self.history.drafts.is_staged(blob):
+                self.history.buffers.discard(blob)
+                yield f"staging/{name}: bytes that a later edit had replaced"
             return
         if not alone:
             return

@@ -6,7 +6,7 @@
     ├── BadName, NameNotUtf8, NameTooLong
     ├── ReadOnly, Refused, CrossBranch, Loop, TooManyLinks, TooLarge, Unsupported
     ├── NoAttribute, AttributeTooLarge
-    ├── Busy, Stale
+    ├── Busy, TooManyOpen, Stale
     ├── NoSpace, DiskFailure
     ├── Corrupt          bytes or records are not what was stored
     ├── SourceChanged    a source moved under the reader
@@ -148,6 +148,12 @@ class Busy(FilmFSError):
     errno, http_status, exit_code = _e.EBUSY, 423, 8
 
 
+class TooManyOpen(Busy):
+    """No more files can be open at once."""
+
+    errno = _e.ENFILE
+
+
 class Stale(FilmFSError):
     """It was there and is gone."""
 
@@ -232,4 +238,6 @@ _BY_ERRNO: dict[int, type[FilmFSError]] = {
     _e.EISDIR: IsADirectory,
     _e.EEXIST: Exists,
     _e.EFBIG: TooLarge,
+    _e.EMFILE: TooManyOpen,
+    _e.ENFILE: TooManyOpen,
 }

@@ -63,11 +63,13 @@ class Flusher:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._history.write, cut, limiter=self._disk)
         except BaseException as error:
-            self._history.buffers.put_back(cut)
+            if self._history.failed(cut):
+                return await self._flush_once()
             self.last_error = str(error)
             raise
         self._history.settle(cut)
         self.last_error = None
+        return None
 
     async def run(self) -> None:
         """Flushes, seals and names for as long as the mount lives. A failure is logged and tried again."""

@@ -6,16 +6,17 @@ reader that finds no file under the sealed name looks in staging, and opening th
 cut off. Bytes are durable under the staging name before any record speaks of them.
 """
 
+import errno
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from filmfs.core.errors import Corrupt, from_os_error
+from filmfs.core.errors import Corrupt, DiskFailure, from_os_error
 from filmfs.core.ids import BlobId, ContentId
 from filmfs.store.database import Database, Transaction
-from filmfs.store.disk import sync_filesystem
+from filmfs.store.disk import sync_filesystem, sync_path
 
 TABLE = b"blob"
 _OPEN_FILES = 512
@@ -54,6 +55,7 @@ class Blobs:
         self._readonly = readonly
         self._open: OrderedDict[BlobId, _SharedFile] = OrderedDict()
         self._lock = threading.Lock()
+        self._lost: set[BlobId] = set()  # staging files whose sync failed
 
     @property
     def staging_directory(self) -> str:
@@ -81,16 +83,41 @@ class Blobs:
     def create(self, blob: BlobId) -> int:
         """Makes the staging file of the new `blob`; the descriptor is the caller's to close."""
         try:
-            return os.open(self.staging_path(blob), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            return self._open_file(self.staging_path(blob), os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except OSError as error:
             raise from_os_error(error, "making a file for new bytes") from error
 
     def open_staged(self, blob: BlobId) -> int:
         """Opens a staging file for writing on; the descriptor is the caller's to close."""
         try:
-            return os.open(self.staging_path(blob), os.O_RDWR | os.O_CLOEXEC)
+            return self._open_file(self.staging_path(blob), os.O_RDWR)
         except OSError as error:
             raise from_os_error(error, "opening a file of new bytes") from error
+
+    def sync_staged(self, blobs: Iterable[BlobId]) -> None:
+        """Makes the bytes of staging files durable, but not their names.
+
+        The kernel may drop what it could not write, tells of it once, and calls the next sync a success. So a staging
+        file whose sync failed once is never called durable any more: it must be written anew.
+        """
+        for blob in blobs:
+            if blob in self._lost:
+                raise DiskFailure(f"the disk lost bytes of a file (blob {blob}); write it again, or remove it")
+            try:
+                descriptor = self._open_file(self.staging_path(blob), os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                except OSError:
+                    self._lost.add(blob)
+                    raise
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                raise from_os_error(error, f"making the bytes of blob {blob} durable") from error
+
+    def sync_names(self) -> None:
+        """Makes the names of all staging files durable."""
+        sync_path(self._staging)
 
     def place(self, blob: BlobId, content: ContentId) -> None:
         """Moves the file of `blob`, whose record says that it is sealed, to its final name."""
@@ -112,6 +139,7 @@ class Blobs:
 
     def discard(self, blob: BlobId) -> None:
         """Removes the staging file of `blob`; an open reader keeps its bytes."""
+        self._lost.discard(blob)
         try:
             os.unlink(self.staging_path(blob))
         except FileNotFoundError:
@@ -197,12 +225,28 @@ class Blobs:
             candidates = [sealed, candidates[0], sealed]
         for path in candidates:
             try:
-                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                return self._open_file(path, os.O_RDONLY)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise from_os_error(error, "opening a blob") from error
         raise Corrupt(f"the file of blob {blob} is missing ({candidates[0]})")
+
+    def _open_file(self, path: str, flags: int) -> int:
+        """A descriptor. When there are no more, those that are only kept for later are closed, half of them at once."""
+        while True:
+            try:
+                return os.open(path, flags | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._close_half():
+                    raise
+
+    def _close_half(self) -> bool:
+        with self._lock:
+            idle = [blob for blob, file in self._open.items() if not file.users]
+            for blob in idle[: -(-len(idle) // 2)]:
+                self._open.pop(blob).retire()
+            return bool(idle)
 
 
 class _SharedFile:

@@ -2,18 +2,23 @@
 
 One environment a process. Readers never wait; one writer at a time over all processes (LMDB's own robust lock), every
 commit durable when `write()` returns (no MDB_NOSYNC). Open it after any fork. The map is address space, not disk: it is
-opened far larger than any archive's records.
+opened far larger than any archive's records where the process may have that, and grows by opening it anew where not.
 """
 
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import lmdb
 
 from filmfs.core.errors import Corrupt, DiskFailure, FilmFSError, NoSpace, NotAnArchive
 from filmfs.store import records
+from filmfs.store.gate import Gate
+
+_T = TypeVar("_T")
 
 TABLES = (
     b"meta",  # name → value: format version, counters
@@ -29,7 +34,9 @@ TABLES = (
     b"xattrs",
     b"journal",  # see store.ingest
 )
-_MAP_SIZES = (1 << 40, 1 << 36, 1 << 32)  # the first that the process may map
+_MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # the first that the process may map
+_MEND_S = 0.2  # the owner waits so long for other threads' views to end, and tries again later
+_MENDED_S = 5.0  # other threads wait so long for the owner
 
 Key = bytes
 
@@ -112,26 +119,29 @@ class Snapshot:
 class Database:
     """The open environment of one archive."""
 
-    def __init__(self, path: str, *, create: bool = False, readonly: bool = False) -> None:
+    def __init__(
+        self, path: str, *, create: bool = False, readonly: bool = False, map_sizes: tuple[int, ...] = _MAP_SIZES
+    ) -> None:
         """Opens `path` (a directory). Raises NotAnArchive, Corrupt or DiskFailure."""
         if not create and not os.path.exists(os.path.join(path, "data.mdb")):
             raise NotAnArchive(f"{path} holds no database")
         self.readonly = readonly
-        self._path = path
-        with _lmdb_errors():
-            self._env = self._open(path, create)
-            if not readonly:
-                self._env.reader_check()  # readers that were killed would keep old pages for ever
-            self._tables = {name: self._env.open_db(name, create=create) for name in TABLES}
         self.generation = 0
+        self._path = path
         self._shared: Transaction | None = None
         self._shared_generation = -1
+        self._gate = Gate()
+        self._owner = threading.get_ident()
+        self._full = False  # the map is too small
+        self._broken = False  # LMDB refuses to go on after a failed write
+        with _lmdb_errors():
+            self._open(map_sizes, create=create)
 
-    def _open(self, path: str, create: bool) -> Any:
-        for size in _MAP_SIZES:
+    def _open(self, sizes: tuple[int, ...], *, create: bool = False) -> None:
+        for size in sizes:
             try:
-                return lmdb.open(
-                    path,
+                self._env = lmdb.open(
+                    self._path,
                     map_size=size,
                     max_dbs=len(TABLES),
                     max_readers=512,
@@ -139,17 +149,21 @@ class Database:
                     create=create,
                     readahead=False,
                     # A read-only file system has no room for the reader table; nobody writes there either.
-                    lock=not (self.readonly and not os.access(path, os.W_OK)),
+                    lock=not (self.readonly and not os.access(self._path, os.W_OK)),
                 )
             except (lmdb.MemoryError, MemoryError):
-                if size == _MAP_SIZES[-1]:
+                if size == sizes[-1]:
                     raise
-        raise AssertionError("unreachable")
+            else:
+                break
+        if not self.readonly:
+            self._env.reader_check()  # readers that were killed would keep old pages for ever
+        self._tables = {name: self._env.open_db(name, create=create) for name in TABLES}
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A view of the last durable state."""
-        with _lmdb_errors(), self._env.begin() as raw:
+        with _lmdb_errors(), self._gate.inside(), self._begin(write=False) as raw:
             yield Transaction(self._tables, raw)
 
     @contextmanager
@@ -167,11 +181,17 @@ class Database:
         if self._shared is None or self._shared_generation != self.generation:
             generation = self.generation
             with _lmdb_errors():
-                if self._shared is not None:
-                    self._shared.raw.abort()
-                self._shared = Transaction(self._tables, self._env.begin())
+                self._let_go()
+                raw = self._begin(write=False)
+                self._shared = Transaction(self._tables, raw)
             self._shared_generation = generation
         return self._shared
+
+    def _let_go(self) -> None:
+        """Ends the owner's view: an old one keeps pages from being used again."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.raw.abort()
 
     def refresh(self) -> None:
         """Has `current()` show what other processes wrote, and lets go of the view that it showed."""
@@ -184,15 +204,67 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """One transaction: durable when the block ends, nothing written when it raises."""
-        with _lmdb_errors():
-            with self._env.begin(write=True) as raw:
-                yield Transaction(self._tables, raw)
+        """One transaction: durable when the block ends, nothing written when it raises.
+
+        When the map is full it raises NoSpace, and `mend` helps.
+        """
+        with _lmdb_errors(), self._gate.inside():
+            try:
+                with self._begin(write=True) as raw:
+                    yield Transaction(self._tables, raw)
+            except lmdb.MapFullError:
+                self._full = True
+                raise
             self.generation += 1
+
+    def transact(self, change: Callable[[Transaction], _T]) -> _T:
+        """What `change` gives for a transaction, which is tried again when the map had to grow for it."""
+        while True:
+            try:
+                with self.write() as transaction:
+                    return change(transaction)
+            except FilmFSError:
+                if threading.get_ident() != self._owner or not self.mend():
+                    raise
+
+    def _begin(self, *, write: bool) -> Any:
+        """A transaction, also when another process made the database larger, or a failed write closed it to us."""
+        deadline = time.monotonic() + _MENDED_S
+        while True:
+            try:
+                return self._env.begin(write=write)
+            except (lmdb.MapResizedError, lmdb.PanicError) as error:
+                self._full |= isinstance(error, lmdb.MapResizedError)
+                self._broken |= isinstance(error, lmdb.PanicError)
+                if threading.get_ident() == self._owner:
+                    if not self.mend():
+                        raise
+                elif time.monotonic() > deadline or not self._gate.step_out(0.01):
+                    raise
+
+    def mend(self) -> bool:
+        """Opens the database anew if it cannot be used as it is, with a larger map if that is why; whether it helped.
+
+        For the thread that owns the tree, when it uses no view; views of other threads are waited for a moment.
+        """
+        if not (self._full or self._broken) or threading.get_ident() != self._owner or self._gate.depth() > 1:
+            return False
+        with self._gate.alone(_MEND_S) as alone, _lmdb_errors():
+            if not alone:
+                return False
+            self._let_go()
+            before = self._env.info()["map_size"]
+            used = max(before, self.size())
+            self._env.close()
+            self._open((2 * used, used + used // 2, used + used // 8, before) if self._full else (before,))
+            helped = not self._full or self._env.info()["map_size"] > before
+            self._full = self._broken = False
+            self.generation += 1
+        return helped
 
     def copy_to(self, path: str) -> None:
         """Writes a compact copy of the environment to the empty directory `path`."""
-        with _lmdb_errors():
+        with _lmdb_errors(), self._gate.inside():
             self._env.copy(path, compact=True)
 
     def size(self) -> int:
@@ -201,9 +273,7 @@ class Database:
 
     def close(self) -> None:
         """Closes the environment; views that are still open become invalid."""
-        if self._shared is not None:
-            self._shared.raw.abort()
-            self._shared = None
+        self._let_go()
         self._env.close()
 
 
@@ -213,7 +283,9 @@ def _lmdb_errors() -> Iterator[None]:
     try:
         yield
     except lmdb.MapFullError as error:
-        raise NoSpace("the database has reached the address space that it was opened with") from error
+        raise NoSpace(
+            "the database has reached the address space that the process may have (see: ulimit -v)"
+        ) from error
     except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError) as error:
         raise Corrupt(f"the database is damaged: {error}") from error
     except lmdb.Error as error:

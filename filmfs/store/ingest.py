@@ -19,7 +19,7 @@ from filmfs.store.blobs import BlobRecord, Blobs, blob_key
 from filmfs.store.contents import LITERAL_MAX, find_map, put_content
 from filmfs.store.copying import Copier, Progress
 from filmfs.store.database import Database, Transaction, reserve
-from filmfs.store.disk import clone, sync_path
+from filmfs.store.disk import clone
 
 JOURNAL = b"journal"
 
@@ -101,8 +101,8 @@ class Ingest:
         if not batch:
             return
         self._sync([entry.blob for entry in batch if entry.blob is not None])
-        with self._database.write() as transaction:
-            new = [entry for entry in batch if self._record(transaction, entry)]
+        new = self._database.transact(lambda transaction: [e for e in batch if self._record(transaction, e)])
+        self.stored_bytes += sum(entry.map.stored for entry in new)
         kept = {entry.blob for entry in new}
         for entry in batch:
             if entry.blob is None:
@@ -114,15 +114,17 @@ class Ingest:
 
     def forget_journal(self) -> None:
         """Drops the notes of this and earlier runs: what they led to is now named in a branch."""
-        with self._database.write() as transaction:
+
+        def clear(transaction: Transaction) -> None:
             for key in [key for key, _ in transaction.scan(JOURNAL)]:
                 transaction.delete(JOURNAL, key)
+
+        self._database.transact(clear)
 
     def _record(self, transaction: Transaction, entry: _Staged) -> bool:
         transaction.put(JOURNAL, entry.journal, entry.content)
         if not put_content(transaction, entry.content, entry.map, entry.leaves):
             return False
-        self.stored_bytes += entry.map.stored
         if entry.blob is not None:
             record = BlobRecord(entry.map.size, entry.content)
             transaction.put(BLOB, blob_key(entry.blob), record.as_value())
@@ -167,8 +169,7 @@ class Ingest:
 
     def _next_id(self) -> BlobId:
         if not self._ids:
-            with self._database.write() as transaction:
-                first = reserve(transaction, "blob", _IDS_AT_ONCE)
+            first = self._database.transact(lambda transaction: reserve(transaction, "blob", _IDS_AT_ONCE))
             self._ids = range(first, first + _IDS_AT_ONCE)
         blob = BlobId(self._ids[0])
         self._ids = self._ids[1:]
@@ -180,9 +181,8 @@ class Ingest:
         if len(blobs) > _FEW:
             self._blobs.sync()
             return
-        for blob in blobs:
-            sync_path(self._blobs.staging_path(blob))
-        sync_path(os.path.dirname(self._blobs.staging_path(blobs[0])))
+        self._blobs.sync_staged(blobs)
+        self._blobs.sync_names()
 
 
 def source_error(error: OSError, path: bytes) -> FilmFSError:

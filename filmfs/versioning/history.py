@@ -8,20 +8,20 @@ touches three records in memory and waits for nobody.
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
-from filmfs.core.errors import Exists, NotFound, Refused, Usage
+from filmfs.core.errors import Exists, FilmFSError, NotFound, Refused, Usage
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import MAX_BRANCH, BlobId, BranchId, CommitId, DraftId, FileId, LayerId
 from filmfs.core.paths import check_branch_name
 from filmfs.store.blobs import Blobs
 from filmfs.store.contents import Contents, find_map, get_leaves
 from filmfs.store.database import Database, Snapshot, Transaction, reserve
-from filmfs.store.disk import sync_path
-from filmfs.store.sealing import Seal, seal
+from filmfs.store.sealing import Seal, SealedBlob, seal
 from filmfs.versioning.buffers import Buffers, Cut, write_cut
 from filmfs.versioning.commits import commit_id
 from filmfs.versioning.drafts import Drafts, Sealable
@@ -63,9 +63,7 @@ class Numbers:
                 if self._left:
                     number, self._left = self._left[0], self._left[1:]
                     return number
-            with self._database.write() as transaction:
-                block = self.refill(transaction)
-            self.adopt(block)
+            self.adopt(self._database.transact(self.refill))
 
     def refill(self, transaction: Transaction) -> range:
         """Takes another block when less than a quarter is left, so that `next` seldom has to write.
@@ -102,6 +100,7 @@ class History:
         self._blob_numbers = Numbers(database, "blob")
         self._draft_numbers = Numbers(database, "draft")
         self._listeners: list[FreezeListener] = []
+        self._unplaced: list[SealedBlob] = []
         with database.read() as transaction:
             self.table = LayerTable.load(transaction)
             self.drafts.load(transaction)
@@ -314,10 +313,10 @@ class History:
 
     def write(self, cut: Cut) -> None:
         """Makes a cut durable. May run in any thread, one at a time. Raises what the disk says."""
-        if cut.unsynced:
-            for blob in cut.unsynced:
-                sync_path(self._blobs.staging_path(blob))
-            sync_path(self._blobs.staging_directory)
+        self._blobs.sync_staged(cut.unsynced)
+        # The names too: of what was written to, and of what hashing put together.
+        if cut.unsynced or any(outcome.blobs for outcome in cut.seals):
+            self._blobs.sync_names()
         if not cut:
             return
         with self.database.write() as transaction:
@@ -330,21 +329,35 @@ class History:
     def settle(self, cut: Cut) -> None:
         """Lets go of what is durable: its buffers, and staging files that have another place now."""
         self.buffers.settle(cut)
-        for outcome in cut.seals:
-            for sealed in outcome.blobs:
-                self._blobs.place(sealed.blob, sealed.content)
+        self._unplaced += [sealed for outcome in cut.seals for sealed in outcome.blobs]
+        self._unplaced = [sealed for sealed in self._unplaced if not self._place(sealed)]
         for blob in cut.discards:
-            self._blobs.discard(blob)
+            with suppress(FilmFSError):  # left over, and removed by the next opening
+                self._blobs.discard(blob)
+
+    def _place(self, sealed: SealedBlob) -> bool:
+        """Whether the blob has its place. If not, its bytes are found where they are, and it is tried again."""
+        try:
+            self._blobs.place(sealed.blob, sealed.content)
+        except FilmFSError:
+            return False
+        return True
+
+    def failed(self, cut: Cut) -> bool:
+        """Keeps a cut that could not be written; whether writing it again may help at once."""
+        self.buffers.put_back(cut)
+        return self.database.mend()
 
     def flush(self) -> None:
-        """All three steps at once: for a caller without an event loop."""
+        """All steps at once: for a caller without an event loop."""
         cut = self.cut()
         try:
             self.write(cut)
         except BaseException:
-            self.buffers.put_back(cut)
-            raise
-        self.settle(cut)
+            if not self.failed(cut):
+                raise
+            return self.flush()
+        return self.settle(cut)
 
     # What follows when there is time
 

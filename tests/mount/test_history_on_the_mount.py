@@ -1,9 +1,12 @@
 """History shows on the mount: hidden from listings, found by name, read-only and as it was."""
 
 import errno
+import itertools
 import json
 import os
 import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -149,3 +152,37 @@ def test_a_deleted_branch_is_gone_from_history_views_too(with_commits: Drive) ->
     assert history(with_commits, "grade").is_dir()
     with_commits.command("branch-delete", name="grade", force=False)
     assert not history(with_commits, "grade").exists()
+
+
+def test_a_commit_right_after_a_close_has_what_was_written(mounted: Drive) -> None:
+    # The kernel tells of a close when nobody waits for it any more: with others at work a commit could overtake it.
+    done = threading.Event()
+
+    def make_files(directory: Path) -> None:
+        directory.mkdir()
+        for number in itertools.count():
+            if done.is_set():
+                return
+            (directory / str(number % 50)).write_bytes(bytes(20_000))
+
+    others = [threading.Thread(target=make_files, args=(mounted.main / f"other{number}",)) for number in range(4)]
+    for other in others:
+        other.start()
+    missed = []
+    for _ in range(8):
+        for name in "abcd":
+            (mounted.main / name).write_bytes(bytes(5000))
+        missed += [path for path in mounted.commit()["open_for_writing"] if "/" not in path]
+    done.set()
+    for other in others:
+        other.join()
+    assert missed == []
+
+
+def test_a_commit_does_not_wait_long_for_a_duplicate_that_stays_open(mounted: Drive) -> None:
+    with open(mounted.main / "open", "wb", buffering=0) as file:
+        file.write(b"x" * 9000)
+        os.close(os.dup(file.fileno()))
+        started = time.monotonic()
+        assert mounted.commit()["open_for_writing"] == ["open"]
+        assert time.monotonic() - started < 2

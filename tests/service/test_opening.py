@@ -222,6 +222,18 @@ def draft_blob(archive: Archive, draft: int) -> int:
     return blob
 
 
+def test_a_staging_file_that_no_draft_is_made_of_any_more_goes(archive: Archive) -> None:
+    # As after a crash while a file was open whose new bytes had been written over by the time of the next flush.
+    blob = stage(archive.history, archive, b"12345")
+    archive.history.buffers.record((TABLE, blob_key(blob), BlobRecord(0, None).as_value()))
+    archive.history.flush()
+    with reopened(archive) as again:
+        assert again.dropped == [f"staging/{blob}: bytes that a later edit had replaced"]
+        assert os.listdir(again.blobs.staging_directory) == []
+        with again.database.read() as transaction:
+            assert not transaction.has(TABLE, blob_key(blob))
+
+
 def test_what_was_not_flushed_is_gone_and_what_was_is_whole(archive: Archive) -> None:
     tree = main_of(archive)[1]
     make_file(archive, tree, b"kept/file", b"bytes")

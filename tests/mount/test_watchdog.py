@@ -1,0 +1,53 @@
+"""A daemon that does not get on says so: in its log with the stacks of all threads, in its status, and to systemd."""
+
+import os
+import threading
+import time
+
+import pytest
+import trio
+
+from filmfs.mount.watchdog import Watchdog
+
+
+def blocked(gate: threading.Event, pipe: int) -> None:
+    os.read(pipe, 1)
+    gate.set()
+
+
+def test_a_thread_that_waits_for_long_is_told_once_with_where_it_waits(caplog: pytest.LogCaptureFixture) -> None:
+    reading, writing = os.pipe()
+    gate = threading.Event()
+
+    async def main() -> None:
+        with Watchdog(scale=0.02) as watchdog:
+            trio.lowlevel.spawn_system_task(watchdog.beat)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.to_thread.run_sync, blocked, gate, reading)
+                with trio.fail_after(20):
+                    while not watchdog.incidents:  # noqa: ASYNC110 - a thread tells
+                        await trio.sleep(0.01)
+                assert "blocked (test_watchdog.py" in watchdog.status()["stuck"][0]
+                await trio.sleep(0.5)
+                assert watchdog.incidents == 1
+                os.write(writing, b"x")
+            with trio.fail_after(20):
+                while watchdog.status()["stuck"]:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+
+    trio.run(main)
+    assert gate.is_set()
+    assert "goes on after" in caplog.text
+
+
+def test_threads_that_work_or_rest_are_no_news() -> None:
+    async def main() -> None:
+        with Watchdog(scale=0.02) as watchdog:
+            trio.lowlevel.spawn_system_task(watchdog.beat)
+            deadline = time.monotonic() + 1
+            while time.monotonic() < deadline:
+                await trio.to_thread.run_sync(sum, range(1000))
+            await trio.sleep(0.5)
+            assert watchdog.incidents == 0
+
+    trio.run(main)
