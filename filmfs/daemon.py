@@ -22,6 +22,7 @@ import trio
 from filmfs import __version__
 from filmfs.archive import Archive, Mode
 from filmfs.archive.commands import run as run_command
+from filmfs.archive.opening import CLEAN
 from filmfs.control import LINE_MAX, SOCKET, encode, failure, short_path
 from filmfs.core.errors import FilmFSError
 from filmfs.mount.flushing import Flusher
@@ -38,6 +39,7 @@ _GARBAGE = 20_000  # rows in buffers are many small objects, and none of them is
 _SWITCH_S = 0.0005  # how long the event loop may have to wait for a thread that computes
 _ANSWER_S = 10.0  # a client that does not read its answer for so long goes without
 _CLOSE_S = 1.0
+_WRITE_AT_END_S = 20.0
 _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 
 
@@ -49,8 +51,15 @@ def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[
         archive.note_role(role="mount", mountpoint=mountpoint)
         for line in archive.dropped:
             log.warning("dropped %s", line)
+        if "ro" not in chosen:
+            archive.history.take_numbers()
         _tune_the_interpreter()
-        trio.run(partial(Daemon(archive, mountpoint, chosen).run, on_ready))
+        try:
+            trio.run(partial(Daemon(archive, mountpoint, chosen).run, on_ready))
+        except BaseException as error:
+            archive.note_role(role="mount", mountpoint=mountpoint, ended=str(error) or type(error).__name__)
+            raise
+        archive.note_role(role="mount", mountpoint=mountpoint, ended=CLEAN)
 
 
 def _tune_the_interpreter() -> None:
@@ -116,13 +125,26 @@ class Daemon:
             with trio.CancelScope(shield=True):
                 self._session.unmount()
                 if not self._fs.readonly:
-                    await self._write_all()
+                    await self._end()
 
-    async def _write_all(self) -> None:
-        await self._flusher.flush()
+    async def _end(self) -> None:
+        await self._write_everything()
         await self._flusher.seal(within_s=_SEAL_AT_END_S)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self._archive.root, SOCKET))
+
+    async def _write_everything(self) -> None:
+        """Nobody can be told any more: so what cannot be written now is tried for a while."""
+        deadline = trio.current_time() + _WRITE_AT_END_S
+        while True:
+            try:
+                return await self._flusher.flush()
+            except FilmFSError as error:
+                if trio.current_time() > deadline:
+                    log.critical("what was written last is lost: %s", error)
+                    raise
+                log.error("unmounted, but not on disk yet, trying again: %s", error)
+                await trio.sleep(1.0)
 
     async def _tell_ready(self, on_ready: Callable[[], None]) -> None:
         """From a thread: the loop that serves a mount must never touch it."""

@@ -36,6 +36,7 @@ from filmfs.versioning.rows import Inode, Kind
 
 FORMAT = 1
 SPOOL_PREFIX = ".publish-"
+CLEAN = "clean"  # how a mount ended that lost nothing
 _FORMAT_KEY = b"format"
 _TRIES, _BETWEEN_TRIES_S = 20, 0.005
 
@@ -226,6 +227,19 @@ def lock_holder(root: str) -> Holder | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def end_of(root: str, pid: int) -> str | None:
+    """How the process `pid`, which had the archive mounted, says that it ended: CLEAN, or what was lost and why.
+
+    None when it did not say, or another has the lock since.
+    """
+    try:
+        with open(os.path.join(root, "lock"), "rb") as file:
+            facts = json.loads(file.read(4096) or b"{}")
+    except (OSError, ValueError):
+        return None
+    return str(facts["ended"]) if facts.get("pid") == pid and "ended" in facts else None
 
 
 def _read_holder(descriptor: int) -> Holder:

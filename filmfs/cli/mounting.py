@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import select
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from filmfs.archive.opening import find_archive, lock_holder
+from filmfs.archive.opening import CLEAN, end_of, find_archive, lock_holder
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
 from filmfs.cli.mountinfo import filmfs_mounts, readonly_mounts
 from filmfs.control import ask_status, refresh
 from filmfs.core import errors
-from filmfs.core.errors import Busy, FilmFSError, NotFound, Refused
+from filmfs.core.errors import Busy, DiskFailure, FilmFSError, NotFound, Refused
 from filmfs.mount.options import check_mountpoint, check_options
 
 
@@ -65,11 +64,15 @@ def umount(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Unmount an archive. Refused while something that was written cannot be made durable."""
+    """Unmount an archive. Refused while something that was written cannot be made durable.
+
+    What is written until the moment of unmounting is on disk soon after; with --wait it is when this returns.
+    """
     path = os.path.abspath(mountpoint)
     pid, root = _daemon_of(path)
     if root is not None and not lazy:
         _write_everything(root, path)
+    writer = lock_holder(root) if root is not None else None
     flags = "-uz" if lazy else "-u"
     done = subprocess.run(["fusermount3", flags, path], capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -79,6 +82,8 @@ def umount(
         raise NotFound(f"{mountpoint} cannot be unmounted: {reason}")
     if wait and pid is not None:
         _await_end(pid)
+        if writer is not None and writer.pid == pid and root is not None:
+            _refuse_if_lost(pid, root, path)
     facts = {"mountpoint": path, "pid": pid, "waited": wait}
     Output(as_json, quiet, verbose).result(facts, lambda: iter([f"{path} is unmounted"]))
 
@@ -176,17 +181,21 @@ def _write_everything(root: str, mountpoint: str) -> None:
 
 
 def _await_end(pid: int) -> None:
-    """Waits until the daemon has written everything and ended."""
+    """Waits until the daemon has ended, having written everything that it could."""
     try:
         handle = os.pidfd_open(pid)
-    except (ProcessLookupError, PermissionError):
-        return
-    try:
-        signal.pidfd_send_signal(handle, 0)
-        poller = select.poll()
-        poller.register(handle, select.POLLIN)
-        poller.poll()
     except ProcessLookupError:
         return
-    finally:
-        os.close(handle)
+    poller = select.poll()
+    poller.register(handle, select.POLLIN)
+    poller.poll()
+    os.close(handle)
+
+
+def _refuse_if_lost(pid: int, root: str, mountpoint: str) -> None:
+    """Raises DiskFailure when the daemon could not write everything, or did not come to say so."""
+    ended = end_of(root, pid)
+    if ended is None and lock_holder(root) is None:
+        ended = "the process that had it mounted was killed"
+    if ended not in (None, CLEAN):
+        raise DiskFailure(f"{mountpoint} is unmounted, but what was written last may be lost: {ended}")

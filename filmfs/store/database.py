@@ -5,6 +5,7 @@ commit durable when `write()` returns (no MDB_NOSYNC). Open it after any fork. T
 opened far larger than any archive's records where the process may have that, and grows by opening it anew where not.
 """
 
+import errno
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from filmfs.core.errors import Corrupt, DiskFailure, FilmFSError, NoSpace, NotAnArchive
+from filmfs.core.errors import Corrupt, DiskFailure, FilmFSError, NoSpace, NotAnArchive, from_os_error
 from filmfs.store import records
 from filmfs.store.gate import Gate
 
@@ -293,9 +294,10 @@ def _lmdb_errors() -> Iterator[None]:
 
 
 def _from_lmdb(error: Exception) -> FilmFSError:
-    text = str(error)
-    if "No space left" in text:
-        return NoSpace(f"the disk under the archive is full ({text})")
+    text = str(error)  # LMDB's exceptions for what the system said carry no number
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if os.strerror(number) in text:
+            return from_os_error(OSError(number, os.strerror(number)), "writing the database")
     return DiskFailure(f"the database cannot be used: {text}")
 
 

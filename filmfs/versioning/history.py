@@ -99,6 +99,7 @@ class History:
         self._files = Numbers(database, "file")
         self._blob_numbers = Numbers(database, "blob")
         self._draft_numbers = Numbers(database, "draft")
+        self._counters = self._files, self._blob_numbers, self._draft_numbers
         self._listeners: list[FreezeListener] = []
         self._unplaced: list[SealedBlob] = []
         with database.read() as transaction:
@@ -321,9 +322,18 @@ class History:
             return
         with self.database.write() as transaction:
             write_cut(transaction, cut)
-            counters = (self._files, self._blob_numbers, self._draft_numbers)
-            blocks = [numbers.refill(transaction) for numbers in counters]
-        for numbers, block in zip(counters, blocks, strict=True):
+            blocks = self._refill(transaction)
+        self._adopt(blocks)
+
+    def take_numbers(self) -> None:
+        """Takes numbers ahead, so that nothing that is made later waits for the disk because of one."""
+        self._adopt(self.database.transact(self._refill))
+
+    def _refill(self, transaction: Transaction) -> list[range]:
+        return [numbers.refill(transaction) for numbers in self._counters]
+
+    def _adopt(self, blocks: list[range]) -> None:
+        for numbers, block in zip(self._counters, blocks, strict=True):
             numbers.adopt(block)
 
     def settle(self, cut: Cut) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.machine import Machine
 from tests.drive import Drive, watched
 
 
@@ -23,3 +24,12 @@ def drive(tmp_path: Path) -> Iterator[Drive]:
         yield drive
     finally:
         drive.kill()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    try:
+        yield machine
+    finally:
+        machine.remove()

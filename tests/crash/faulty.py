@@ -110,6 +110,7 @@ def main() -> None:
         target, moment, count = kill.rsplit("/", 2)
         arm(target, moment, int(count))
     watchdog.LOOP_S, watchdog.THREAD_S, watchdog._LOOK_S = 0.5, 1.0, 0.1
+    filmfs.daemon._WRITE_AT_END_S = 2.0
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.5))
     filmfs.cli.main.main()
 

@@ -1,14 +1,19 @@
 """Whatever the daemon meets, those who use its drive are answered, and it says what is wrong."""
 
+import errno
+import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.crash.machine import Machine
 from tests.crash.scene import FAULTY
-from tests.drive import Drive, wait_until
+from tests.crash.test_disk_errors import write_synced
+from tests.drive import Drive, run_filmfs, wait_until
 
 pytestmark = [pytest.mark.mount, pytest.mark.crash]
 
@@ -44,3 +49,87 @@ def test_a_loop_that_stands_still_is_told_and_systemd_hears_nothing_meanwhile(dr
     assert (status["incidents"], status["stuck"]) == (1, [])
     assert "stands still" in status["last_incident"]
     assert "Current thread" in drive.words() or "Thread 0x" in drive.words()
+
+
+def test_who_waits_for_a_daemon_that_dies_is_answered_at_once(drive: Drive) -> None:
+    drive.program = FAULTY
+    drive.start()
+    write_synced(drive.main / "open", b"x" * 300_000)
+    answers: list[int | None] = []
+
+    def wait_for_the_daemon(number: int) -> None:
+        try:
+            write_synced(drive.main / f"{number}", b"y" * 9000)
+        except OSError as error:
+            answers.append(error.errno)
+
+    waiting = [threading.Thread(target=wait_for_the_daemon, args=(number,)) for number in range(3)]
+    assert drive.process is not None
+    with open(drive.main / "open", "rb") as file:
+        drive.process.send_signal(signal.SIGUSR1)  # it answers nobody from now on
+        time.sleep(0.2)
+        for thread in waiting:
+            thread.start()
+        time.sleep(0.2)
+        drive.process.kill()
+        for thread in waiting:
+            thread.join(5)
+        assert set(answers) <= {errno.ENOTCONN, errno.ECONNABORTED}
+        assert len(answers) == 3
+        for look in (lambda: os.statvfs(drive.main), lambda: os.listdir(drive.main), lambda: os.fsync(file.fileno())):
+            with pytest.raises(OSError, match=r"not connected|Input/output"):
+                look()
+
+
+def test_other_files_are_answered_while_the_disk_takes_its_time(machine: Machine) -> None:
+    drive = machine.drive.start(FILMFS_TEST_FAST="1")
+    (drive.main / "a").write_bytes(b"a" * 9000)
+    machine.fail({"do": "fsync", "delay": 6.0, "times": 1})
+    syncing = threading.Thread(target=write_synced, args=(drive.main / "b", b"b" * 9000))
+    syncing.start()
+    time.sleep(0.3)
+    slowest = 0.0
+    for number in range(20):
+        started = time.monotonic()
+        (drive.main / f"{number}").touch()
+        assert (drive.main / "a").stat().st_size == 9000
+        slowest = max(slowest, time.monotonic() - started)
+    assert slowest < 2
+    wait_until(lambda: drive.command("status")["incidents"], "the watchdog sees that a thread waits")
+    assert "thread" in drive.command("status")["last_incident"]
+    syncing.join()
+
+
+def test_umount_wait_says_when_what_was_written_last_is_lost(machine: Machine) -> None:
+    drive = machine.drive.start()
+    (drive.main / "a").write_bytes(b"a" * 9000)
+    assert run_filmfs("umount", "--wait", drive.mountpoint).returncode == 0
+    drive.stop()
+    drive.start()
+    assert (drive.main / "a").read_bytes() == b"a" * 9000
+    (drive.main / "b").touch()
+    machine.fail({"do": "fsync", "errno": errno.EIO})
+    (drive.main / "b").write_bytes(b"b" * 900)
+    done = run_filmfs("umount", "--lazy", "--wait", drive.mountpoint)
+    assert done.returncode == 42, done
+    assert "may be lost" in done.stderr
+    assert drive.process is not None
+    assert drive.process.wait(10) == 42
+    assert "what was written last is lost" in drive.words()
+    machine.fail()
+    drive.start()
+    assert "b" not in os.listdir(drive.main) or (drive.main / "b").stat().st_size == 0
+    drive.stop()
+    drive.assert_sound()
+
+
+def test_what_could_not_be_written_at_the_end_is_tried_again(machine: Machine) -> None:
+    drive = machine.drive.start()
+    (drive.main / "small").touch()
+    machine.fail({"do": "fsync", "path": "data.mdb", "errno": errno.EIO, "times": 1})
+    (drive.main / "small").write_bytes(b"b" * 900)
+    done = run_filmfs("umount", "--lazy", "--wait", drive.mountpoint)
+    assert done.returncode == 0, done
+    drive.stop()
+    drive.start()
+    assert (drive.main / "small").read_bytes() == b"b" * 900

@@ -2,13 +2,7 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,63 +10,18 @@ import pytest
 from filmfs.archive import Archive, Mode
 from filmfs.core.extents import Extent
 from filmfs.core.ids import DraftId, FileId
-from filmfs.store.disk import sync_path
 from filmfs.versioning.tree import Tree
 from tests.crash.afterwards import Change, Disk, read_journal, write_out
+from tests.crash.machine import JOURNALS, Machine, after_power_cut
 from tests.crash.promises import Promises
-from tests.crash.scene import FAULTY, assert_kept, assert_sound, writers_on
+from tests.crash.scene import assert_kept, assert_sound, writers_on
 from tests.crash.witness import data
-from tests.drive import PATIENCE_S, Drive, wait_until
 from tests.support import edit_whole, keep_draft, main_of, make_file, stage
 
 pytestmark = [pytest.mark.mount, pytest.mark.crash]
 
 CUTS = int(os.environ.get("FILMFS_POWER_CUTS", "40"))
 SECONDS = float(os.environ.get("FILMFS_POWER_SECONDS", "1.5"))
-JOURNALS = "journals"
-
-
-class Machine:
-    """A disk that forgets, and an archive on it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.disk = directory / "disk"
-        self.disk.mkdir()
-        self.journal = directory / "changes"
-        command = [sys.executable, "-m", "tests.crash.forgetful", str(self.disk), str(self.journal)]
-        self._process = subprocess.Popen(command, cwd=Path(__file__).resolve().parents[2])
-        wait_until(lambda: os.path.ismount(self.disk), "the disk is there")
-        (self.disk / JOURNALS).mkdir()
-        sync_path(str(self.disk))
-        Archive.create(str(self.disk / "archive"), author="tester")
-        self.drive = Drive(self.disk, create=False)
-        self.drive.mountpoint = directory / "mnt"
-        self.drive.mountpoint.mkdir()
-        self.drive.log = directory / "daemon.log"
-        self.drive.program = FAULTY
-
-    def changes(self) -> list[Change]:
-        """What was noted; the disk is gone then."""
-        subprocess.run(["fusermount3", "-uz", self.disk], check=True)
-        self._process.wait(PATIENCE_S)
-        return read_journal(self.journal)
-
-    def remove(self) -> None:
-        """Nothing of it stays."""
-        self.drive.kill()
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait(PATIENCE_S)
-        subprocess.run(["fusermount3", "-uzq", self.disk], check=False)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
-    try:
-        yield machine
-    finally:
-        machine.remove()
 
 
 def test_an_archive_that_was_made_is_there_after_a_power_cut(machine: Machine, tmp_path: Path) -> None:
@@ -127,14 +76,6 @@ def append(archive: Archive, tree: Tree, file: FileId, more: bytes) -> None:
     draft = keep_draft(archive, tree, file, before.written(Extent(before.size, len(more), blob)))
     drafts.end_writing(blob)
     drafts.closed(draft)
-
-
-@contextmanager
-def after_power_cut(disk: Disk, chance: random.Random, kept: float) -> Iterator[str]:
-    """An archive as a power cut left it."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as top:
-        write_out(disk.after_power_cut(chance, kept), Path(top))
-        yield os.path.join(top, "archive")
 
 
 def assert_power_cuts_are_survived(changes: list[Change], names: list[str], seed: int, cuts: int) -> None:
