@@ -31,6 +31,9 @@ class DirectoryListing:
         if position < len(self._fixed):
             return self._fixed[position]
         number, index = divmod(position - len(self._fixed), _BLOCK)
+        # Who comes back with a position of another opening (an NFS server does) has not been here yet.
+        while len(self._blocks) < number and self._turn_to(len(self._blocks)):
+            pass
         if number != self._at and not self._turn_to(number):
             return None
         if index >= len(self._block):

@@ -87,6 +87,19 @@ def test_a_position_leads_back_to_where_it_was_taken(work: Path) -> None:
         assert listing.rest() == after
 
 
+def test_a_position_is_good_in_another_opening_of_an_unchanged_directory(work: Path) -> None:
+    for number in range(1500):
+        os.close(os.open(work / f"{number:06}", os.O_CREAT | os.O_WRONLY))
+    with Listing(work) as listing:
+        for _ in range(1300):
+            listing.next()
+        position = listing.tell()
+        after = listing.rest()
+    with Listing(work) as another:
+        another.seek(position)
+        assert another.rest() == after
+
+
 def test_a_listing_from_the_beginning_shows_what_was_added(work: Path) -> None:
     with Listing(work) as listing:
         assert sorted(listing.rest()) == [".", ".."]
