@@ -33,7 +33,9 @@ def content_id(length: int, leaves: bytes) -> ContentId:
     BLAKE3 over the length (8 bytes, little-endian) and the BLAKE3 of every leaf; the last leaf may be short, and empty
     content has no leaf. One formula at every size.
     """
-    return ContentId(blake3(length.to_bytes(8, "little") + leaves, max_threads=1).digest())
+    hasher = blake3(length.to_bytes(8, "little"), max_threads=1)
+    hasher.update(leaves)  # apart: together they would be a copy of what may be hundreds of megabytes
+    return ContentId(hasher.digest())
 
 
 def leaf_count(length: int) -> int:

@@ -141,11 +141,12 @@ def put_content(transaction: Transaction, content: ContentId, extents: ExtentMap
     stored: bytes | list[bytes] = leaves
     if len(leaves) > _LEAVES_INLINE * LEAF_BYTES:
         step = _LEAVES_A_PAGE * LEAF_BYTES
-        pages = [leaves[at : at + step] for at in range(0, len(leaves), step)]
-        stored = [blake3(page).digest() for page in pages]
-        for key, page in zip(stored, pages, strict=True):
-            if not transaction.has(LEAVES, key):
-                transaction.put(LEAVES, key, page)
+        stored = []
+        for at in range(0, len(leaves), step):
+            page = leaves[at : at + step]
+            stored.append(blake3(page).digest())
+            if not transaction.has(LEAVES, stored[-1]):
+                transaction.put(LEAVES, stored[-1], page)
     transaction.put(CONTENT, content, [extents.size, pack_extents(extents), stored])
     return True
 

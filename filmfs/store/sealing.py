@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from io import BytesIO
 
 from blake3 import blake3
 
@@ -31,6 +32,7 @@ from filmfs.store.database import Transaction
 
 _REWRITE_ALWAYS = 1 << 20  # up to this size putting the file together costs nothing worth saving
 _FRAGMENTS = 4096
+_ZEROS_AT_ONCE = 1 << 16  # leaves of a hole: two megabytes, so that no other thread waits for long
 
 
 class SealPlan(Enum):
@@ -141,7 +143,7 @@ def _same_shape(extents: ExtentMap, blob: BlobId) -> ExtentMap:
 
 def _leaves_of(extents: ExtentMap, base: tuple[ExtentMap, bytes], contents: Contents) -> bytes:
     base_map, base_leaves = base
-    leaves = bytearray()
+    leaves = BytesIO()  # gives its bytes without a copy: of a file of terabytes they are hundreds of megabytes
     full = extents.size // LEAF_SIZE
     index = 0
     while index < leaf_count(extents.size):
@@ -150,15 +152,16 @@ def _leaves_of(extents: ExtentMap, base: tuple[ExtentMap, bytes], contents: Cont
         pieces = list(extents.pieces(start, end))
         empty = _hole_leaves(extents, start) if len(pieces) == 1 and isinstance(pieces[0], Hole) else 0
         if empty > 1 and index + empty <= full:
-            leaves += ZERO_LEAF * empty
+            for done in range(0, empty, _ZEROS_AT_ONCE):
+                leaves.write(ZERO_LEAF * min(_ZEROS_AT_ONCE, empty - done))
             index += empty
             continue
         if end <= base_map.size and _same_end(end, extents, base_map) and pieces == list(base_map.pieces(start, end)):
-            leaves += base_leaves[index * LEAF_BYTES : (index + 1) * LEAF_BYTES]
+            leaves.write(base_leaves[index * LEAF_BYTES : (index + 1) * LEAF_BYTES])
         else:
-            leaves += blake3(contents.read(extents, start, end - start), max_threads=1).digest()
+            leaves.write(blake3(contents.read(extents, start, end - start), max_threads=1).digest())
         index += 1
-    return bytes(leaves)
+    return leaves.getvalue()
 
 
 def _same_end(end: int, one: ExtentMap, other: ExtentMap) -> bool:
