@@ -22,10 +22,11 @@ def change(path: Path, offset: int, data: bytes) -> None:
 
 
 def settled_size(drive: Drive) -> int:
-    """Bytes on disk once all closed files are hashed."""
+    """Bytes on disk once all closed files are hashed and in their place."""
 
     def is_settled() -> bool:
-        return bool(drive.command("status")["unsealed_files"] == 0)
+        hashed = drive.command("status")["unsealed_files"] == 0
+        return bool(hashed) and not os.listdir(os.path.join(drive.root, "staging"))
 
     wait_until(is_settled, "all files are hashed")
     return drive.size_on_disk()
