@@ -23,7 +23,9 @@ async def follow(filesystem: FileSystem) -> None:
         newest = history.database.newest()
         if newest != seen:
             try:
-                # Meanwhile the old state is shown; a layer that the new table has and the view has not stays unseen.
+                # First, and here: the thread that owns the trees opens a database anew that the writer made larger.
+                history.database.refresh()
+                # Meanwhile what old layers hold is shown: rows of layers that the table does not know are not seen.
                 filesystem.catch_up(await trio.to_thread.run_sync(history.read_table))
                 seen = newest
             except FilmFSError as error:

@@ -87,6 +87,22 @@ def test_what_an_onlooker_has_open_grows_as_it_is_written(mounted: Drive, onlook
             assert bytes(got) == b"two\n" * 50_000
 
 
+def test_who_has_a_file_open_does_not_keep_others_from_its_new_bytes(mounted: Drive, onlooker: Onlooker) -> None:
+    (mounted.main / "a").write_bytes(b"1" * (4 << 20))
+    _soon(lambda: (onlooker.main / "a").stat().st_size == 4 << 20, "the file")
+    wait_until(lambda: mounted.command("status")["unsealed_files"] == 0, "the file is hashed")
+    with open(onlooker.main / "a", "rb") as old:
+        assert old.read(10) == b"1" * 10
+        with open(mounted.main / "a", "r+b") as file:
+            file.write(b"2" * 100_000)
+        _soon(lambda: (onlooker.main / "a").read_bytes()[:100_001] == b"2" * 100_000 + b"1", "an edit")
+        (mounted.main / "new").write_bytes(b"3" * (4 << 20))
+        os.rename(mounted.main / "new", mounted.main / "a")
+        _soon(lambda: (onlooker.main / "a").read_bytes() == b"3" * (4 << 20), "a new file")
+        old.seek(3 << 20)
+        assert old.read(10) == b"1" * 10
+
+
 def test_branches_and_commits_come_and_go(mounted: Drive, onlooker: Onlooker) -> None:
     (mounted.main / "a").write_text("x")
     _soon(lambda: (onlooker.main / "a").exists(), "a file")
