@@ -22,6 +22,7 @@ import trio
 from filmfs import __version__
 from filmfs.archive import Archive, Mode
 from filmfs.archive.commands import run as run_command
+from filmfs.archive.copies import DAY_S, is_copy_due
 from filmfs.archive.opening import CLEAN
 from filmfs.control import LINE_MAX, SOCKET, encode, failure, short_path
 from filmfs.core.errors import FilmFSError
@@ -39,6 +40,8 @@ _GARBAGE = 20_000  # rows in buffers are many small objects, and none of them is
 _SWITCH_S = 0.0005  # how long the event loop may have to wait for a thread that computes
 _ANSWER_S = 10.0  # a client that does not read its answer for so long goes without
 _CLOSE_S = 1.0
+_COPY_S = DAY_S
+_LOOK_AT_COPY_S = 300.0
 _WRITE_AT_END_S = 20.0
 _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 
@@ -112,6 +115,7 @@ class Daemon:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._await_signal)
+                nursery.start_soon(self._keep_copy)
                 if self._fs.readonly:
                     nursery.start_soon(follow, self._fs)
                 else:
@@ -145,6 +149,17 @@ class Daemon:
                     raise
                 log.error("unmounted, but not on disk yet, trying again: %s", error)
                 await trio.sleep(1.0)
+
+    async def _keep_copy(self) -> None:
+        """A copy of the database is made each day, by a process of its own."""
+        while not self._fs.readonly:
+            await trio.sleep(_LOOK_AT_COPY_S)
+            if is_copy_due(self._archive.root, _COPY_S):
+                command = [sys.executable, "-P", "-m", "filmfs.archive.copies", self._archive.root]
+                done = await trio.run_process(command, capture_stderr=True, check=False)
+                if done.returncode != 0:
+                    words = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+                    log.error("the database was not copied; the last good copy stays: %s", words or done.returncode)
 
     async def _tell_ready(self, on_ready: Callable[[], None]) -> None:
         """From a thread: the loop that serves a mount must never touch it."""

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
+from filmfs.archive.copies import age_of_copy
 from filmfs.archive.opening import FORMAT, find_archive, read_settings
 from filmfs.archive.places import PlaceFinder, Places
 from filmfs.core.errors import FilmFSError
@@ -35,7 +36,7 @@ _META_MAGIC = (0xBEEFC0DE).to_bytes(4, "little")
 _META_AT = 16  # after the page's header
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
 _WAY_OUT = (
-    "stop using the archive, keep a copy of meta.lmdb, and put the last good copy of it back; "
+    "stop using the archive, keep a copy of meta.lmdb, and put the last good copy of it (meta.copy) back; "
     "the bytes under blobs/ are whole files and are not touched by this"
 )
 
@@ -64,6 +65,7 @@ class Report:
     bytes_verified: int = 0
     branches: int = 0
     commits: int = 0
+    copy_age_s: int | None = None  # of the copy of the database
 
     @property
     def sound(self) -> bool:
@@ -185,7 +187,9 @@ class _Walk:
                     places = PlaceFinder(transaction, self.points).find(self.findings.found)
         except FilmFSError as error:
             self.findings.add(FaultKind.DATABASE, f"the walk ended early: {error}; {_WAY_OUT}")
-        return Report(tuple(self._faults(places)), tuple(self.findings.notes), **self.counts)
+        age = age_of_copy(self.root)
+        faults, notes = tuple(self._faults(places)), tuple(self.findings.notes)
+        return Report(faults, notes, **self.counts, copy_age_s=None if age is None else int(age))
 
     def _walk_records(
         self, snapshot: Snapshot, database: Database, blobs: Blobs, listed: set[bytes], progress: Progress

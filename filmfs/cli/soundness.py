@@ -50,6 +50,8 @@ def _lines(report: "Report", *, data: bool) -> Iterator[str]:
             yield f"    and at {fault.more_places} more places"
     for note in report.notes:
         yield f"note: {note}"
+    age = report.copy_age_s
+    yield "the database has no copy" if age is None else f"the database's copy is {age / 3600:.1f} hours old"
     counts = (
         f"{report.branches} branches, {report.commits} commits, {report.inodes} inodes, {report.contents} contents, "
         f"{report.blobs} blobs, {report.records} records"

@@ -111,6 +111,7 @@ def main() -> None:
         arm(target, moment, int(count))
     watchdog.LOOP_S, watchdog.THREAD_S, watchdog._LOOK_S = 0.5, 1.0, 0.1
     filmfs.daemon._WRITE_AT_END_S = 2.0
+    filmfs.daemon._LOOK_AT_COPY_S = 0.2 if "FILMFS_TEST_COPY" in os.environ else 300.0
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.5))
     filmfs.cli.main.main()
 

@@ -133,3 +133,15 @@ def test_what_could_not_be_written_at_the_end_is_tried_again(machine: Machine) -
     drive.stop()
     drive.start()
     assert (drive.main / "small").read_bytes() == b"b" * 900
+
+
+def test_a_mount_keeps_a_copy_of_its_database(drive: Drive) -> None:
+    drive.program = FAULTY
+    drive.start(FILMFS_TEST_COPY="1")
+    copy = Path(drive.root, "meta.copy", "data.mdb")
+    wait_until(copy.exists, "the copy is made")
+    assert drive.facts("check")["copy_age_s"] < 60
+    assert "the database's copy is 0.0 hours old" in drive.filmfs("check")
+    drive.stop()
+    drive.assert_sound()
+    drive.assert_calm()
