@@ -114,7 +114,7 @@ class Forgetful(pyfuse3.Operations):
         entry = EntryAttributes()
         entry.st_ino = InodeT(number)
         entry.st_mode, entry.st_nlink, entry.st_size = node.mode, node.links, len(node.data)
-        entry.st_uid = entry.st_gid = 0
+        entry.st_uid, entry.st_gid = os.getuid(), os.getgid()
         entry.st_blocks, entry.st_blksize = -(-len(node.data) // 512), 4096
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime
         entry.entry_timeout = entry.attr_timeout = 300

@@ -20,7 +20,7 @@ from tests.support import edit_whole, keep_draft, main_of, make_file, stage
 
 pytestmark = [pytest.mark.mount, pytest.mark.crash]
 
-CUTS = int(os.environ.get("FILMFS_POWER_CUTS", "40"))
+CUTS = int(os.environ.get("FILMFS_POWER_CUTS", "30"))
 SECONDS = float(os.environ.get("FILMFS_POWER_SECONDS", "1.5"))
 
 
