@@ -100,6 +100,7 @@ class Daemon:
             "uptime_s": int(time.time() - self._started),
             "readonly": self._fs.readonly,
             "unsealed_files": len(self._fs.history.drafts),
+            "database_in_memory": self._session.database_in_memory,
             "last_flush_error": self._flusher.last_error,
             **self._watchdog.status(),
         }

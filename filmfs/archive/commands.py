@@ -42,7 +42,7 @@ def run_and_flush(archive: Archive, name: str, arguments: Facts) -> Facts:
     except StopIteration as end:
         history = archive.history
         history.flush()
-        if name == "publish" or history.is_naming_quick(_QUICK_NAMES):
+        if name == "publish" or history.is_naming_quick(history.unnamed(), _QUICK_NAMES):
             history.name_commits()
             history.flush()
         facts: Facts = end.value

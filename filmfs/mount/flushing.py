@@ -69,6 +69,10 @@ class Flusher:
             raise
         self._history.settle(cut)
         self.last_error = None
+        if cut.seals or cut.discards:
+            # Meanwhile: who opens such a file looks for it in both places.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._history.tidy, cut, limiter=self._disk)
         return None
 
     async def run(self) -> None:
@@ -127,7 +131,8 @@ class Flusher:
 
     async def _names(self) -> dict[LayerId, CommitId]:
         """The ids that commits can have now; large ones are worked out by a process of their own."""
-        if self._history.is_naming_quick(_NAMES_IN_THREAD):
+        quick, commits = self._history.is_naming_quick, self._history.unnamed()
+        if await trio.to_thread.run_sync(quick, commits, _NAMES_IN_THREAD, limiter=self._codec):
             return await trio.to_thread.run_sync(self._history.find_names, limiter=self._codec)
         command = [sys.executable, "-P", "-m", "filmfs.archive.naming", self._fs.archive.root]
         done = await trio.run_process(command, capture_stdout=True, check=False)

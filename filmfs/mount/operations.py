@@ -33,6 +33,7 @@ from filmfs.core.errors import Corrupt, NotFound
 from filmfs.core.extents import ExtentMap
 from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.flushing import Flusher
+from filmfs.mount.memory import Memory
 from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entry
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
@@ -58,15 +59,16 @@ class Operations(pyfuse3.Operations):
     enable_writeback_cache = False
     enable_acl = False
 
-    def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter) -> None:
+    def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter, memory: Memory) -> None:
         super().__init__()
+        self.memory = memory
         self._fs = filesystem
         self._flusher = flusher
         self._disk = disk
 
     # Names
 
-    @answers_at_once
+    @answers_at_once((0, 1))
     def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
         try:
             attributes, exact = self._fs.lookup(NodeId(parent_inode), name)
@@ -80,11 +82,11 @@ class Operations(pyfuse3.Operations):
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         return None
 
-    @answers_at_once
+    @answers_at_once(0)
     def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         return entry(self._fs.attributes(NodeId(inode)))
 
-    @answers_at_once
+    @answers_at_once(0)
     def setattr(
         self,
         inode: InodeT,
@@ -103,11 +105,11 @@ class Operations(pyfuse3.Operations):
         )
         return entry(self._fs.change(NodeId(inode), changes))
 
-    @answers_at_once
+    @answers_at_once(0)
     def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
         return FileNameT(self._fs.read_link(NodeId(inode)))
 
-    @answers_at_once
+    @answers_at_once((0, 1))
     def mknod(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
     ) -> EntryAttributes:
@@ -116,34 +118,34 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.EINVAL)
         return entry(self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev), name)
 
-    @answers_at_once
+    @answers_at_once((0, 1))
     def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
         author = _user_name(ctx.uid)
         made = self._fs.make(NodeId(parent_inode), name, Kind.DIRECTORY, mode, ctx.uid, ctx.gid, author=author)
         return entry(made, name)
 
-    @answers_at_once
+    @answers_at_once((0, 1))
     def symlink(self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext) -> EntryAttributes:
         parent = NodeId(parent_inode)
         return entry(self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target), name)
 
-    @answers_at_once
+    @answers_at_once(0, (1, 2))
     def link(
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
         return entry(self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name), new_name)
 
-    @answers_at_once
+    @answers_at_once((0, 1))
     def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         self._fs.unlink(NodeId(parent_inode), name)
         self._forget_other_spellings(parent_inode, name)
 
-    @answers_at_once
+    @answers_at_once((0, 1))
     def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
         self._fs.rmdir(NodeId(parent_inode), name)
         self._forget_other_spellings(parent_inode, name)
 
-    @answers_at_once
+    @answers_at_once((0, 1), (2, 3))
     def rename(
         self,
         parent_inode_old: InodeT,
@@ -176,6 +178,8 @@ class Operations(pyfuse3.Operations):
     async def create(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
+        if self.memory.is_cold:
+            await self.memory.touch([], [(NodeId(parent_inode), name)])
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
         handle = self._fs.open(made.node, writing=flags & os.O_ACCMODE != os.O_RDONLY)
         return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made, name)
@@ -242,19 +246,21 @@ class Operations(pyfuse3.Operations):
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         await self._flusher.flush()
 
-    @answers_at_once
+    @answers_at_once(0)
     def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         return FileHandleT(self._fs.open_directory(NodeId(inode)))
 
-    @answers_at_once
-    def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+    @answers_fuse
+    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+        if self.memory.is_cold:
+            await self.memory.touch_listing(fh, start_id)
         reader = self._fs.read_directory(fh, start_id)
         while (found := reader.next()) is not None:
             name, attributes, position = found
             if not pyfuse3.readdir_reply(token, FileNameT(name), entry(attributes, name), position):
                 return
 
-    @answers_at_once
+    @answers_at_once()
     def releasedir(self, fh: FileHandleT) -> None:
         self._fs.close_directory(fh)
 
@@ -262,9 +268,9 @@ class Operations(pyfuse3.Operations):
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
         await self._flusher.flush()
 
-    @answers_at_once
-    def statfs(self, ctx: RequestContext) -> StatvfsData:
-        disk = self._fs.statvfs()
+    @answers_fuse
+    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+        disk = await trio.to_thread.run_sync(self._fs.statvfs, limiter=self._disk)
         data = StatvfsData()
         data.f_bsize, data.f_frsize = disk.f_bsize, disk.f_frsize
         data.f_blocks, data.f_bfree, data.f_bavail = disk.f_blocks, disk.f_bfree, disk.f_bavail
@@ -274,23 +280,23 @@ class Operations(pyfuse3.Operations):
 
     # Extended attributes
 
-    @answers_at_once
+    @answers_at_once(0)
     def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
         self._fs.set_xattr(NodeId(inode), name, value)
 
-    @answers_at_once
+    @answers_at_once(0)
     def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
         return self._fs.get_xattr(NodeId(inode), name)
 
-    @answers_at_once
+    @answers_at_once(0)
     def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
         return [XAttrNameT(name) for name in self._fs.list_xattrs(NodeId(inode))]
 
-    @answers_at_once
+    @answers_at_once(0)
     def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
         self._fs.remove_xattr(NodeId(inode), name)
 
-    @answers_at_once
+    @answers_at_once()
     def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
         return True
 

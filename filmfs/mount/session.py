@@ -12,6 +12,7 @@ import trio
 from filmfs.core.errors import Refused
 from filmfs.mount.eager import EAGER
 from filmfs.mount.flushing import Flusher
+from filmfs.mount.memory import Memory
 from filmfs.mount.operations import Operations
 from filmfs.vfs.filesystem import FileSystem
 
@@ -24,7 +25,8 @@ class Session:
     """One FUSE mount, from `mount` to `unmount`."""
 
     def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter) -> None:
-        self._operations = Operations(filesystem, flusher, disk)
+        self._memory = Memory(filesystem)
+        self._operations = Operations(filesystem, flusher, disk, self._memory)
         self._name = filesystem.archive.settings.name
         self._serving = False
 
@@ -42,10 +44,18 @@ class Session:
         self._serving = True
         EAGER.install()
         try:
-            await pyfuse3.main(min_tasks=2)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._memory.run)
+                await pyfuse3.main(min_tasks=2)
+                nursery.cancel_scope.cancel()
         finally:
             EAGER.remove()
             self._serving = False
+
+    @property
+    def database_in_memory(self) -> bool:
+        """Whether all of the database was in memory when that was looked at last."""
+        return not self._memory.is_cold
 
     def stop(self) -> None:
         """Ends `serve`."""

@@ -3,21 +3,23 @@
 import errno
 import functools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from stat import S_ISDIR
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
 
 from filmfs.core.errors import FilmFSError, from_os_error
 from filmfs.core.paths import is_only_spelling
 from filmfs.mount.eager import EAGER
+from filmfs.mount.memory import Memory
 from filmfs.vfs.nodes import Attributes
 
 log = logging.getLogger("filmfs.mount")
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_S = TypeVar("_S", bound="HasMemory")
 
 # What every client meets all the time is no news.
 _USUAL = {
@@ -60,17 +62,43 @@ def answers_fuse(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P,
     return answering
 
 
-def answers_at_once(handler: Callable[_P, _R]) -> Callable[_P, Coroutine[Any, Any, _R]]:
-    """The same for a handler that waits for nothing."""
+class HasMemory(Protocol):
+    """Whose handlers answer from memory."""
 
-    @functools.wraps(handler)
-    async def answering(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
-            return handler(*args, **kwargs)
-        except Exception as error:
-            raise _errno_of(error, handler.__name__) from None
+    @property
+    def memory(self) -> Memory:
+        """What of the database is in memory."""
 
-    return answering
+
+def answers_at_once(
+    *looks: int | tuple[int, int],
+) -> Callable[[Callable[Concatenate[_S, _P], _R]], Callable[Concatenate[_S, _P], Coroutine[Any, Any, _R]]]:
+    """The same for a handler that waits for nothing.
+
+    `looks` are the places of its arguments that are nodes, or pairs of a directory's node and a name: what it is going
+    to look at. While not all of the database is in memory, that is read in a thread before.
+    """
+    nodes = tuple(look for look in looks if isinstance(look, int))
+    names = tuple(look for look in looks if not isinstance(look, int))
+
+    def wrap(handler: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[_S, _P], Coroutine[Any, Any, _R]]:
+        @functools.wraps(handler)
+        async def answering(self: _S, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+            if looks and self.memory.is_cold:
+                given: Sequence[Any] = args
+                EAGER.waiting += 1
+                try:
+                    await self.memory.touch([given[at] for at in nodes], [(given[at], given[by]) for at, by in names])
+                finally:
+                    EAGER.waiting -= 1
+            try:
+                return handler(self, *args, **kwargs)
+            except Exception as error:
+                raise _errno_of(error, handler.__name__) from None
+
+        return answering
+
+    return wrap
 
 
 def _errno_of(error: Exception, handler: str) -> pyfuse3.FUSEError:

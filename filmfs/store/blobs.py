@@ -164,8 +164,11 @@ class Blobs:
             return _read_exactly(descriptor, blob, offset, length)
 
     def read_cached(self, blob: BlobId, offset: int, length: int) -> bytearray | None:
-        """The same if the page cache holds all of it; None when a disk would have to be waited for."""
-        with self._file(blob) as descriptor:
+        """The same if the page cache holds all of it; None when a disk would have to be waited for, or may have to."""
+        file = self._find_open(blob)
+        if file is None:
+            return None
+        with file as descriptor:
             buffer = bytearray(length)
             try:
                 done = os.preadv(descriptor, [buffer], offset, os.RWF_NOWAIT)
@@ -195,13 +198,18 @@ class Blobs:
         """Makes all bytes and names under this archive's file system durable (syncfs)."""
         sync_filesystem(self._staging)
 
-    def _file(self, blob: BlobId) -> "_SharedFile":
+    def _find_open(self, blob: BlobId) -> "_SharedFile | None":
         with self._lock:
             file = self._open.get(blob)
             if file is not None:
                 self._open.move_to_end(blob)
                 file.users += 1
-                return file
+            return file
+
+    def _file(self, blob: BlobId) -> "_SharedFile":
+        file = self._find_open(blob)
+        if file is not None:
+            return file
         descriptor = self._open_for_reading(blob)
         with self._lock:
             existing = self._open.get(blob)

@@ -268,9 +268,14 @@ class Database:
         with _lmdb_errors(), self._gate.inside():
             self._env.copy(path, compact=True)
 
+    @property
+    def file(self) -> str:
+        """The file that holds all of it."""
+        return os.path.join(self._path, "data.mdb")
+
     def size(self) -> int:
         """Bytes of the database file."""
-        return os.path.getsize(os.path.join(self._path, "data.mdb"))
+        return os.path.getsize(self.file)
 
     def close(self) -> None:
         """Closes the environment; views that are still open become invalid."""

@@ -11,7 +11,7 @@ from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import BlobId, BranchId, ContentId, DraftId, FileId, LayerId
 from filmfs.store.blobs import TABLE as BLOB
 from filmfs.store.blobs import blob_key
-from filmfs.store.contents import CONTENT, DRAFT, draft_key, unpack_extents
+from filmfs.store.contents import CONTENT, DRAFT, Draft, draft_key, unpack_extents
 from filmfs.store.database import Transaction
 from filmfs.store.sealing import Seal, record_seal
 from filmfs.versioning.layers import Record
@@ -193,7 +193,8 @@ def write_cut(transaction: Transaction, cut: Cut) -> None:
         if record is None:
             transaction.delete(table, key)
         else:
-            transaction.put(table, key, record)
+            # A draft's many extents are packed here and not by the owner, which has others to answer.
+            transaction.put(table, key, record.as_value() if isinstance(record, Draft) else record)
     # Seals last: an edit that began before its base was sealed has noted the base's staging file as staged.
     for outcome in cut.seals:
         record_seal(transaction, outcome)

@@ -118,13 +118,13 @@ class Drafts:
                 self.buffers.must_sync(blob)
         if before is not None:
             self._let_go(number, before.draft.map.blobs() - fresh)
-        self.buffers.record((DRAFT, draft_key(number), held.draft.as_value()))
+        self.buffers.record((DRAFT, draft_key(number), held.draft))
 
     def add_owner(self, number: DraftId, file: FileId) -> None:
         """One more inode's rows refer to the draft."""
         held = self._held[number]
         held.draft = Draft(held.draft.map, (*held.draft.owners, file))
-        self.buffers.record((DRAFT, draft_key(number), held.draft.as_value()))
+        self.buffers.record((DRAFT, draft_key(number), held.draft))
 
     def drop(self, number: DraftId, open_layer: LayerId) -> None:
         """The row that referred to the draft says something else now.

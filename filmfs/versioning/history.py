@@ -31,7 +31,7 @@ from filmfs.versioning.rows import CHANGES, INODE, Inode, inode_prefix, layer_ke
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
 
-_IDS_AT_ONCE = 1 << 14
+_IDS_AT_ONCE = 1 << 18  # a slow disk may take its time for one flush: none of them runs out meanwhile
 
 Clock = Callable[[], int]
 """Nanoseconds since 1970."""
@@ -66,11 +66,11 @@ class Numbers:
             self.adopt(self._database.transact(self.refill))
 
     def refill(self, transaction: Transaction) -> range:
-        """Takes another block when less than a quarter is left, so that `next` seldom has to write.
+        """Takes another block when less than half of one is left, so that `next` seldom has to write.
 
         It is to be adopted when the transaction is done: one that fails has taken nothing.
         """
-        if len(self._left) >= _IDS_AT_ONCE // 4:
+        if len(self._left) >= _IDS_AT_ONCE // 2:
             return range(0)
         first = reserve(transaction, self._name, _IDS_AT_ONCE)
         return range(first, first + _IDS_AT_ONCE)
@@ -337,8 +337,14 @@ class History:
             numbers.adopt(block)
 
     def settle(self, cut: Cut) -> None:
-        """Lets go of what is durable: its buffers, and staging files that have another place now."""
+        """Lets go of the buffers of what is durable."""
         self.buffers.settle(cut)
+
+    def tidy(self, cut: Cut) -> None:
+        """Gives the files of what is settled their place, and removes those that nothing needs.
+
+        May run in any thread, one at a time.
+        """
         self._unplaced += [sealed for outcome in cut.seals for sealed in outcome.blobs]
         self._unplaced = [sealed for sealed in self._unplaced if not self._place(sealed)]
         for blob in cut.discards:
@@ -367,7 +373,8 @@ class History:
             if not self.failed(cut):
                 raise
             return self.flush()
-        return self.settle(cut)
+        self.settle(cut)
+        return self.tidy(cut)
 
     # What follows when there is time
 
@@ -401,13 +408,14 @@ class History:
         with self.database.snapshot() as snapshot:
             return self.compute_names(snapshot)
 
-    def is_naming_quick(self, changes: int) -> bool:
-        """Whether the commits without an id hold no more than so many changes."""
+    def is_naming_quick(self, commits: list[Layer], changes: int) -> bool:
+        """Whether those commits hold no more than so many changes. May run in any thread."""
         left = changes
-        for layer in self.unnamed():
-            left -= sum(1 for _ in islice(self.database.current().scan(CHANGES, layer_key(layer.id)), left + 1))
-            if left < 0:
-                return False
+        with self.database.read() as transaction:
+            for layer in commits:
+                left -= sum(1 for _ in islice(transaction.scan(CHANGES, layer_key(layer.id)), left + 1))
+                if left < 0:
+                    return False
         return True
 
     def take_names(self, names: dict[LayerId, CommitId]) -> int:

@@ -40,7 +40,7 @@ from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs, put_xattrs
 from filmfs.vfs import xattrs
 from filmfs.vfs.handles import DirectoryHandle, FileHandle, Handles
-from filmfs.vfs.listings import DirectoryListing
+from filmfs.vfs.listings import BLOCK, DirectoryListing
 from filmfs.vfs.namespace import FILMFS, SNAPSHOTS, Folder, Namespace
 from filmfs.vfs.nodes import (
     ROOT,
@@ -337,6 +337,16 @@ class FileSystem:
         space = split_node(found.node)[0]
         view = None if space == VIRTUAL else self._spaces.view(space)
         return DirectoryReader(self, found.listing, space, view, start)
+
+    def following(self, handle: int, start: int) -> tuple[FileId, bytes, int] | None:
+        """What `read_directory` will read of the database: so many entries of a directory after a name key."""
+        found = self._handles.directory(handle)
+        space, file = split_node(found.node)
+        if space == VIRTUAL:
+            return None
+        listing = None if start == 0 else found.listing
+        following = (b"", BLOCK) if listing is None else listing.following(start)
+        return None if following is None else (file, *following)
 
     def entry_attributes(self, space: Space, view: View | None, entry: NodeId | Entry | None) -> Attributes | None:
         """The attributes of a listed entry; None when it went away meanwhile."""

@@ -11,7 +11,7 @@ from filmfs.vfs.nodes import NodeId
 Listed = tuple[bytes, NodeId | Entry | None]
 """A name in a directory, and the node or the entry of the same space that it leads to; None when it is gone."""
 
-_BLOCK = 512
+BLOCK = 512
 
 
 class DirectoryListing:
@@ -30,7 +30,7 @@ class DirectoryListing:
         """What stands at a position; None at the end."""
         if position < len(self._fixed):
             return self._fixed[position]
-        number, index = divmod(position - len(self._fixed), _BLOCK)
+        number, index = divmod(position - len(self._fixed), BLOCK)
         # Who comes back with a position of another opening (an NFS server does) has not been here yet.
         while len(self._blocks) < number and self._turn_to(len(self._blocks)):
             pass
@@ -43,6 +43,13 @@ class DirectoryListing:
             # A name that went would be remembered by whoever is told of it, while its inode lives on.
             entry = self._entries.at(key)
         return (key, None) if entry is None else (entry.name, entry)
+
+    def following(self, position: int) -> tuple[bytes, int] | None:
+        """Which entries are read next for a position: so many after a name key. None when they are at hand."""
+        number = max(0, position - len(self._fixed)) // BLOCK
+        if self._entries is None or number == self._at:
+            return None
+        return (self._blocks[number - 1].rpartition(b"\0")[2] if 0 < number <= len(self._blocks) else b""), BLOCK
 
     def _turn_to(self, number: int) -> bool:
         if self._entries is None or number > len(self._blocks):
@@ -65,7 +72,7 @@ class DirectoryListing:
         """Blocks are full but for the last one, so that a position can be reckoned."""
         block: list[tuple[bytes, Entry | None]] = []
         last = self._last
-        while len(block) < _BLOCK and (more := entries.after(last, _BLOCK - len(block))):
+        while len(block) < BLOCK and (more := entries.after(last, BLOCK - len(block))):
             block += more
             last = more[-1][0]
         return block

@@ -22,7 +22,7 @@ FILMFS = [sys.executable, "-m", "filmfs"]
 GIB = 1 << 30
 MIB = 1 << 20
 _PATIENCE_S = 600.0
-_ROOM = 4  # a bench of N bytes asks for so many times N of free disk
+_ROOM = 10  # a bench of N bytes asks for so many times N of free disk
 
 
 @dataclass(slots=True)

@@ -150,7 +150,7 @@ class SlowDisk(pyfuse3.Operations):
         descriptor = os.open(path, flags | os.O_CREAT, mode & 0o7777)
         entry = self._entry(path)
         self._open.setdefault(entry.st_ino, []).append(descriptor)
-        return FileInfo(fh=FileHandleT(descriptor), keep_cache=False), entry
+        return FileInfo(fh=FileHandleT(descriptor), keep_cache=True), entry
 
     @late("make")
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
@@ -158,7 +158,7 @@ class SlowDisk(pyfuse3.Operations):
         writable = flags & ~(os.O_ACCMODE | os.O_APPEND) | (os.O_RDWR if flags & os.O_ACCMODE else os.O_RDONLY)
         descriptor = os.open(self._path(inode), writable & ~os.O_DIRECT)
         self._open.setdefault(inode, []).append(descriptor)
-        return FileInfo(fh=FileHandleT(descriptor), keep_cache=False)
+        return FileInfo(fh=FileHandleT(descriptor), keep_cache=True)
 
     @late("read")
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
