@@ -4,7 +4,7 @@
 
 Prints one JSON object: for each bench its figures, facts, and the machine; and on the way a line a figure to stderr.
 With --record the object goes into docs/performance.json as well, and docs/performance.md is made of that; --page only
-makes the page.
+makes the page, and --take FILE records an object that an earlier run printed.
 """
 
 import argparse
@@ -44,9 +44,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: does it work, not how fast is it")
     parser.add_argument("--record", action="store_true", help="into docs/performance.json and .md")
     parser.add_argument("--page", action="store_true", help="only make docs/performance.md of what is recorded")
+    parser.add_argument("--to", type=Path, default=page.PAGE, help=argparse.SUPPRESS)
+    parser.add_argument("--take", type=Path, help="record what an earlier run printed")
     chosen = parser.parse_args()
     if chosen.page:
-        page.record({})
+        chosen.to.write_text(page.page())
+        return
+    if chosen.take:
+        page.record(json.loads(chosen.take.read_text()))
         return
     outcomes: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=chosen.dir, prefix="filmfs-bench-") as directory:

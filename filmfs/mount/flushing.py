@@ -69,7 +69,7 @@ class Flusher:
             raise
         self._history.settle(cut)
         self.last_error = None
-        if cut.seals or cut.discards:
+        if cut.seals or cut.discards or self._history.is_untidy:
             # Meanwhile: who opens such a file looks for it in both places.
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._history.tidy, cut, limiter=self._disk)

@@ -74,7 +74,7 @@ class Memory:
 
     def _look(self) -> list[int]:
         if _mapped_bytes() > _MAPPED_MAX:
-            let_go_of_map(self._database.file)
+            let_go_of_map(os.path.realpath(self._database.file))
         return self._residency.missing()
 
 

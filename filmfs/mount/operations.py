@@ -34,6 +34,7 @@ from filmfs.core.extents import ExtentMap
 from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.memory import Memory
+from filmfs.mount.patience import Patience
 from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entry
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
@@ -65,6 +66,7 @@ class Operations(pyfuse3.Operations):
         self._fs = filesystem
         self._flusher = flusher
         self._disk = disk
+        self._patience = Patience()
 
     # Names
 
@@ -224,8 +226,9 @@ class Operations(pyfuse3.Operations):
         file = self._fs.file(fh).file
         if file is None:
             raise pyfuse3.FUSEError(errno.EROFS)
-        if len(buf) < _INLINE_WRITE:
-            file.write(off, buf)
+        if len(buf) < _INLINE_WRITE and self._patience.is_disk_quick:
+            with self._patience.noting():
+                file.write(off, buf)
         else:
             where = file.place(off, buf)
             if where is not None:

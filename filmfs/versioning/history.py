@@ -351,6 +351,11 @@ class History:
             with suppress(FilmFSError):  # left over, and removed by the next opening
                 self._blobs.discard(blob)
 
+    @property
+    def is_untidy(self) -> bool:
+        """Whether files did not get their place yet."""
+        return bool(self._unplaced)
+
     def _place(self, sealed: SealedBlob) -> bool:
         """Whether the blob has its place. If not, its bytes are found where they are, and it is tried again."""
         try:

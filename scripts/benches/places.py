@@ -22,6 +22,7 @@ FILMFS = [sys.executable, "-m", "filmfs"]
 GIB = 1 << 30
 MIB = 1 << 20
 _PATIENCE_S = 600.0
+_BUSY_S = 60.0
 _ROOM = 10  # a bench of N bytes asks for so many times N of free disk
 
 
@@ -96,10 +97,16 @@ class Mounted:
 
     def stop(self) -> None:
         """Unmounts, and waits for the daemon's end."""
-        if self._process is not None:
-            subprocess.run(["fusermount3", "-u", self.mountpoint], check=True)
-            self._process.wait(_PATIENCE_S)
-            self._process = None
+        if self._process is None:
+            return
+        deadline = time.monotonic() + _BUSY_S
+        while subprocess.run(["fusermount3", "-uq", self.mountpoint], check=False).returncode != 0:
+            if time.monotonic() > deadline:  # nothing of the mount may be found by whoever removes the directory
+                subprocess.run(["fusermount3", "-uz", self.mountpoint], check=True)
+                break
+            time.sleep(0.1)
+        self._process.wait(_PATIENCE_S)
+        self._process = None
 
     def restart(self) -> None:
         """Unmounts and mounts again: neither the kernel nor the daemon knows anything then."""

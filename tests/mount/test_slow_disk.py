@@ -123,6 +123,27 @@ def test_names_are_answered_while_others_wait_for_their_bytes_to_be_durable(slow
     assert longest < _PROMPT_S
 
 
+def test_small_writes_that_the_disk_holds_back_keep_nobody_else_waiting(slow: SlowDrive) -> None:
+    written = slow.main / "edited"
+    written.write_bytes(bytes(1 << 20))
+    wait_until(lambda: _in_memory(slow), "the database is in memory")
+    ended = threading.Event()
+
+    def write() -> None:
+        with written.open("r+b", buffering=0) as file:
+            while not ended.is_set():
+                file.write(os.urandom(4096))
+
+    with slow.late("write"):
+        writing = threading.Thread(target=write)
+        writing.start()
+        time.sleep(2 * _LATE_S)  # the first one is noticed
+        longest = _longest(lambda number: (slow.main / f"new{number}").touch(), 20)
+        ended.set()
+    writing.join()
+    assert longest < _PROMPT_S
+
+
 def test_who_asks_for_what_is_not_in_memory_waits_alone(slow: SlowDrive) -> None:
     wait_until(lambda: _in_memory(slow), "the database is in memory")
     new = slow.main / "new"
