@@ -69,6 +69,7 @@ def _run(bench: Callable[[Place], Outcome], place: Place) -> dict[str, Any]:
         "about": (bench.__doc__ or "").strip(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": machine(),
+        "quick": place.quick,
     }
     outcome = bench(place)
     for figure in outcome.figures:

@@ -40,7 +40,8 @@ def _part(outcome: Any) -> str:
     facts = "; ".join(f"{name.replace('_', ' ')}: {_fact(name, value)}" for name, value in outcome["facts"].items())
     machine = outcome["machine"]
     where = f"{machine['cpus']} × {machine['cpu']}, {machine['memory_gib']} GiB, Linux {machine['kernel']}"
-    told = f"Taken on {outcome['date']}, {where}, load {machine['load']} at the start."
+    size = " in small sizes (`--quick`)" if outcome.get("quick") else ""
+    told = f"Taken{size} on {outcome['date']}, {where}, load {machine['load']} at the start."
     return "\n".join([*lines, "", (facts[0].upper() + facts[1:] + ". " if facts else "") + told])
 
 
@@ -56,6 +57,8 @@ def _row(figure: Any, who: list[str]) -> str:
         ratio = f"{_number(figure['ratio'])} × {figure['against']}"
         if figure.get("median_ratio") and figure["rounds"] > 1:
             ratio += f" (median {_number(figure['median_ratio'])})"
+    if any(sum(spent) for spent in figure["cpu_s"].values()) and figure["unit"] == "s":
+        ratio += f"; processor time {_number(sum(figure['cpu_s'][_OURS]))} s"
     target = ""
     if figure.get("target"):
         target = f"{figure['target']}: {'met' if figure['met'] else '**not met**'}"
