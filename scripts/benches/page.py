@@ -58,7 +58,7 @@ def _row(figure: Any, who: list[str]) -> str:
         if figure.get("median_ratio") and figure["rounds"] > 1:
             ratio += f" (median {_number(figure['median_ratio'])})"
     if any(sum(spent) for spent in figure["cpu_s"].values()) and figure["unit"] == "s":
-        ratio += f"; processor time {_number(sum(figure['cpu_s'][_OURS]))} s"
+        ratio += f"{'; ' if ratio else ''}processor time {_number(sum(figure['cpu_s'][_OURS]))} s"
     target = ""
     if figure.get("target"):
         target = f"{figure['target']}: {'met' if figure['met'] else '**not met**'}"
