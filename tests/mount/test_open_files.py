@@ -63,6 +63,7 @@ class Writer:
         cut = self.fs.cut()
         self.history.write(cut)
         self.history.settle(cut)
+        self.history.tidy(cut)
 
     def seal(self) -> int:
         """Hashes what may be hashed."""
@@ -330,6 +331,8 @@ def test_a_file_can_be_opened_between_its_sealing_and_the_flush_of_that(writer: 
     writer.history.write(cut)
     assert writer.read(node) == data
     writer.history.settle(cut)
+    assert writer.read(node) == data
+    writer.history.tidy(cut)
     assert writer.read(node) == data
 
 
