@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -71,6 +72,8 @@ def _tune_the_interpreter() -> None:
     gc.freeze()  # modules and settings need not be looked through again
     gc.set_threshold(_GARBAGE, 20, 50)
     sys.setswitchinterval(_SWITCH_S)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # files that are open here hold descriptors
 
 
 class Daemon:
@@ -103,6 +106,8 @@ class Daemon:
             "database_in_memory": self._session.database_in_memory,
             "last_flush_error": self._flusher.last_error,
             **self._watchdog.status(),
+            "passthrough": self._session.passing.passes_reads,
+            "requests": self._session.passing.counts(),
         }
 
     async def run(self, on_ready: Callable[[], None]) -> None:
@@ -115,6 +120,7 @@ class Daemon:
         self._session.mount(self._mountpoint, self._options)
         try:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._session.watch)
                 nursery.start_soon(self._await_signal)
                 nursery.start_soon(self._keep_copy)
                 if self._fs.readonly:

@@ -126,7 +126,10 @@ need_venv() {
 
 fingerprint_of_inputs() {
     # The place counts too: the commands in .venv/bin carry it inside.
-    { cat -- "$filmfs_top/pyproject.toml" "$filmfs_top/scripts/constraints.txt"; printf '%s' "$filmfs_venv"; } |
+    {
+        cat -- "$filmfs_top/pyproject.toml" "$filmfs_top/scripts/constraints.txt" "$filmfs_top"/filmfs/mount/native/*.[ch]
+        printf '%s' "$filmfs_venv"
+    } |
         sha256sum | cut -d ' ' -f 1
 }
 

@@ -148,6 +148,12 @@ class MapBuilder:
         self.size = max(self.size, extent.end)
         self._value = None
 
+    def punch(self, start: int, end: int) -> None:
+        """See ExtentMap.punched."""
+        low, high, middle = _splice(self._extents, start, end, None)
+        self._extents[low:high] = middle
+        self._value = None
+
     def truncate(self, size: int) -> None:
         """See ExtentMap.truncated."""
         if size < self.size:

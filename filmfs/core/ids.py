@@ -12,14 +12,14 @@ from blake3 import blake3
 ContentId = NewType("ContentId", bytes)  # 32 bytes, see content_id()
 BlobId = NewType("BlobId", int)  # a local number, never reused
 DraftId = NewType("DraftId", int)  # a file state whose content is not hashed yet; never reused
-FileId = NewType("FileId", int)  # 44 bits, never reused, kept through renames, commits and branches
+FileId = NewType("FileId", int)  # 40 bits, never reused, kept through renames, commits and branches
 BranchId = NewType("BranchId", int)  # 1 … MAX_BRANCH
 LayerId = NewType("LayerId", int)  # 1, 2, 3 … over the whole archive, in the order they were opened
 CommitId = NewType("CommitId", bytes)  # 32 bytes, chains the parents' ids and the changes
 
 LEAF_SIZE = 1 << 20
 LEAF_BYTES = 32
-FILE_ID_BITS = 44
+FILE_ID_BITS = 40
 MAX_FILE_ID = (1 << FILE_ID_BITS) - 1
 MAX_BRANCH = (1 << 19) - 1  # the upper half of the 20 bits names read-only views (vfs.inodes)
 ROOT_FILE = FileId(1)  # the root directory has this id in every branch

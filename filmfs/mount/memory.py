@@ -14,11 +14,10 @@ from typing import TypeVar
 import trio
 
 from filmfs.core.errors import FilmFSError
-from filmfs.core.ids import FILE_ID_BITS
 from filmfs.store.residency import Residency, let_go_of_map
 from filmfs.versioning.prefault import touch_entries, touch_files
 from filmfs.vfs.filesystem import FileSystem
-from filmfs.vfs.nodes import NodeId, split_node
+from filmfs.vfs.nodes import VIRTUAL, NodeId, split_node
 
 _R = TypeVar("_R")
 
@@ -61,8 +60,8 @@ class Memory:
 
     async def touch(self, nodes: Iterable[NodeId], names: Iterable[tuple[NodeId, bytes]]) -> None:
         """Returns when what a handler reads for these is in memory."""
-        files = [split_node(node)[1] for node in nodes if node >> FILE_ID_BITS]
-        entries = [(split_node(node)[1], name) for node, name in names if node >> FILE_ID_BITS]
+        files = [split_node(node)[1] for node in nodes if split_node(node)[0] != VIRTUAL]
+        entries = [(split_node(node)[1], name) for node, name in names if split_node(node)[0] != VIRTUAL]
         if files or entries:
             await trio.to_thread.run_sync(touch_files, self._database, files, entries, limiter=self._readers)
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import pwd
+import struct
 from collections.abc import Sequence
 from stat import S_IFMT
 
@@ -29,17 +30,20 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from filmfs.core.errors import Corrupt, NotFound
+from filmfs.core.errors import Corrupt, NotFound, Stale
 from filmfs.core.extents import ExtentMap
 from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.memory import Memory
+from filmfs.mount.native import OWN_NAME
+from filmfs.mount.passing import Passing
 from filmfs.mount.patience import Patience
 from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entry
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
 from filmfs.vfs.nodes import NodeId
 from filmfs.vfs.openfiles import write_placed
+from filmfs.vfs.ranges import allocate, copy_range, seek
 
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
@@ -60,9 +64,12 @@ class Operations(pyfuse3.Operations):
     enable_writeback_cache = False
     enable_acl = False
 
-    def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter, memory: Memory) -> None:
+    def __init__(
+        self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter, memory: Memory, passing: Passing
+    ) -> None:
         super().__init__()
         self.memory = memory
+        self._passing = passing
         self._fs = filesystem
         self._flusher = flusher
         self._disk = disk
@@ -88,8 +95,8 @@ class Operations(pyfuse3.Operations):
     def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         return entry(self._fs.attributes(NodeId(inode)))
 
-    @answers_at_once(0)
-    def setattr(
+    @answers_fuse
+    async def setattr(
         self,
         inode: InodeT,
         attr: EntryAttributes,
@@ -105,7 +112,15 @@ class Operations(pyfuse3.Operations):
             atime=attr.st_atime_ns if fields.update_atime else None,
             mtime=attr.st_mtime_ns if fields.update_mtime else None,
         )
-        return entry(self._fs.change(NodeId(inode), changes))
+        if self.memory.is_cold:
+            await self.memory.touch([NodeId(inode)], [])
+        if changes.size is not None:
+            await self._flush_before_cut(NodeId(inode), changes.size)
+        try:
+            return entry(self._fs.change(NodeId(inode), changes))
+        except Stale:
+            self._forget_left()
+            raise
 
     @answers_at_once(0)
     def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
@@ -183,22 +198,71 @@ class Operations(pyfuse3.Operations):
         if self.memory.is_cold:
             await self.memory.touch([], [(NodeId(parent_inode), name)])
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
-        handle = self._fs.open(made.node, writing=flags & os.O_ACCMODE != os.O_RDONLY)
+        handle = self._open(made.node, flags & ~os.O_TRUNC, ctx)
         return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made, name)
 
     @answers_fuse
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
-        writing = flags & os.O_ACCMODE != os.O_RDONLY
-        truncate, is_access = bool(flags & os.O_TRUNC), not flags & os.O_NOATIME
-        handle = self._fs.open(NodeId(inode), writing=writing, truncate=truncate, is_access=is_access, uid=ctx.uid)
+        node = NodeId(inode)
+        if flags & os.O_TRUNC:
+            await self._flush_before_cut(node, 0)
+        try:
+            handle = self._open(node, flags, ctx)
+        except Stale:
+            self._forget_left()
+            raise
         if self._fs.file(handle).accessed:
             # The kernel asks for attributes again after reads that it sends, not after those that it answers itself.
             with contextlib.suppress(OSError):
                 pyfuse3.invalidate_inode(inode, attr_only=True)
-        report = self._fs.file(handle).file is None
+        file = self._fs.file(handle).file
+        if file is not None and file.is_written_through and flags & os.O_ACCMODE == os.O_RDWR:
+            await self._flusher.flush()  # what is mapped now and msynced must have a row
+        report = file is None
         # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
-        keep = not report and self._fs.attributes(NodeId(inode)).stable
+        keep = not report and self._fs.attributes(node).stable
         return FileInfo(fh=FileHandleT(handle), keep_cache=keep, direct_io=report)
+
+    def _open(self, node: NodeId, flags: int, ctx: RequestContext, *, may_pass: bool = True) -> int:
+        """A handle, and the way that its bytes go."""
+        access = flags & os.O_ACCMODE
+        straight = self._passing.passes_reads and may_pass and self._fs.is_stable(node)
+        if access == os.O_WRONLY:
+            # Who reads here and writes here copies, and a copy is rows, which a plain file cannot be.
+            straight = straight and self._passing.passes_writes(ctx.pid) and not self._fs.is_reading(ctx.pid)
+        elif access == os.O_RDWR:
+            # It could be mapped, and what msync makes durable is then a staging file that no row may speak of yet.
+            straight = False
+        writing, truncate = access != os.O_RDONLY, bool(flags & os.O_TRUNC)
+        handle = self._fs.open(
+            node,
+            writing=writing,
+            truncate=truncate,
+            straight=straight,
+            is_access=not flags & os.O_NOATIME,
+            uid=ctx.uid,
+            process=ctx.pid,
+        )
+        try:
+            self._passing.opened(handle, self._fs.file(handle))
+        except OSError as error:
+            self._passing.refused(error)
+            self._fs.close(handle)
+            return self._open(node, flags, ctx, may_pass=False)
+        return handle
+
+    async def _flush_before_cut(self, node: NodeId, size: int) -> None:
+        if self._fs.must_flush_before(node, size):
+            try:
+                await self._flusher.flush()
+            except BaseException:
+                self._fs.stays_uncut(node)
+                raise
+
+    def _forget_left(self) -> None:
+        """Other names of a file that got another node must be looked up again too."""
+        for parent, name in self._fs.take_left():
+            pyfuse3.invalidate_entry_async(InodeT(parent), FileNameT(name), ignore_enoent=True)
 
     @answers_fuse
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
@@ -210,15 +274,15 @@ class Operations(pyfuse3.Operations):
         except Corrupt:
             data = None  # looked at again below
         if data is None:
-            extents = handle.file.reading()
+            extents = handle.file.map
             try:
                 data = await self._read_in_thread(extents, off, size)
             except Corrupt:
                 # Sealed meanwhile? Then the map that was read may have led to a staging file that is gone.
                 self._fs.catch_up()
-                if handle.file.reading() == extents:
+                if handle.file.map == extents:
                     raise
-                data = await self._read_in_thread(handle.file.reading(), off, size)
+                data = await self._read_in_thread(handle.file.map, off, size)
         return data  # type: ignore[return-value] # any buffer will do
 
     @answers_fuse
@@ -243,7 +307,9 @@ class Operations(pyfuse3.Operations):
 
     @answers_fuse
     async def release(self, fh: FileHandleT) -> None:
+        closed = self._fs.file(fh)
         self._fs.close(fh)
+        self._passing.closed(closed)
 
     @answers_fuse
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
@@ -289,7 +355,28 @@ class Operations(pyfuse3.Operations):
 
     @answers_at_once(0)
     def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+        if name.startswith(OWN_NAME):
+            return self._unknown_to_pyfuse3(name[1:].split())
         return self._fs.get_xattr(NodeId(inode), name)
+
+    def _unknown_to_pyfuse3(self, asked: list[bytes]) -> bytes:
+        """Requests that the extension brings in as an attribute's name; the answer is the reply's body."""
+        what, *numbers = asked
+        given = [int(number) for number in numbers]
+        if what == b"copy":
+            source, offset, target, to, length = given
+            copied = copy_range(self._fs.file(source), offset, self._fs.file(target), to, length)
+            self._fs.changes += 1
+            return struct.pack("=II", copied, 0)
+        if what == b"seek":
+            found = seek(self._fs.file(given[0]), *given[1:])
+            if found is None:
+                raise pyfuse3.FUSEError(errno.ENXIO)
+            return struct.pack("=Q", found)
+        handle, offset, length, mode = given
+        allocate(self._fs.file(handle), offset, length, mode)
+        self._fs.changes += 1
+        return b""
 
     @answers_at_once(0)
     def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
@@ -306,6 +393,10 @@ class Operations(pyfuse3.Operations):
     async def _read_in_thread(self, extents: ExtentMap, offset: int, size: int) -> bytes:
         read = self._fs.archive.contents.read
         return await trio.to_thread.run_sync(read, extents, offset, size, limiter=self._disk)
+
+    def name_of(self, node: NodeId) -> str:
+        """A file for people: its path if it has one."""
+        return self._fs.name_of(node)
 
     def _forget_other_spellings(self, parent: InodeT, name: FileNameT) -> None:
         """What happened under one spelling of a name must show under those that the kernel may have kept."""

@@ -14,11 +14,13 @@ from filmfs.mount.eager import EAGER
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.memory import Memory
 from filmfs.mount.operations import Operations
+from filmfs.mount.passing import Passing
 from filmfs.vfs.filesystem import FileSystem
 
 log = logging.getLogger("filmfs.mount")
 
 _FORGET_S = 10.0
+_WATCH_S = 0.5
 
 
 class Session:
@@ -26,7 +28,8 @@ class Session:
 
     def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter) -> None:
         self._memory = Memory(filesystem)
-        self._operations = Operations(filesystem, flusher, disk, self._memory)
+        self.passing = Passing(filesystem.archive.blobs)
+        self._operations = Operations(filesystem, flusher, disk, self._memory, self.passing)
         self._name = filesystem.archive.settings.name
         self._serving = False
 
@@ -57,12 +60,19 @@ class Session:
         """Whether all of the database was in memory when that was looked at last."""
         return not self._memory.is_cold
 
+    async def watch(self) -> None:
+        """Logs, for as long as the mount lives, what failed without passing through Python."""
+        while True:
+            await trio.sleep(_WATCH_S)
+            self.passing.log_failures(self._operations.name_of)
+
     def stop(self) -> None:
         """Ends `serve`."""
         pyfuse3.terminate()
 
     def unmount(self) -> None:
         """Takes the mount away; what still uses it gets errors."""
+        self.passing.stop()
         # libfuse lets go of the kernel first, so this never waits for itself, and sees if it was unmounted already.
         pyfuse3.close(unmount=True)
 

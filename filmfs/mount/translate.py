@@ -122,10 +122,10 @@ def entry(attributes: Attributes, name: bytes = b"", *, exact: bool = True) -> p
     The kernel may keep a name only if it has no second spelling (`exact`: this is not it): what happens to a file under
     one goes unseen by what was kept under the other.
     """
-    node, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, _, stable = attributes
+    node, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, _, stable, live = attributes
     found = pyfuse3.EntryAttributes()
     found.st_ino = pyfuse3.InodeT(node)
-    found.attr_timeout = _STABLE_S if stable else _DIRECTORY_S if S_ISDIR(mode) else 0.0
+    found.attr_timeout = _STABLE_S if stable and not live else _DIRECTORY_S if S_ISDIR(mode) else 0.0
     found.entry_timeout = _STABLE_S if stable and exact and is_only_spelling(name) else 0.0
     found.st_mode = pyfuse3.ModeT(mode)
     found.st_nlink = nlink

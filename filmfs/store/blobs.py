@@ -11,12 +11,13 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from filmfs.core.errors import Corrupt, DiskFailure, from_os_error
 from filmfs.core.ids import BlobId, ContentId
 from filmfs.store.database import Database, Transaction
-from filmfs.store.disk import sync_filesystem, sync_path
+from filmfs.store.disk import nobody_writes, sync_filesystem, sync_path
 
 TABLE = b"blob"
 _OPEN_FILES = 512
@@ -80,10 +81,11 @@ class Blobs:
         sealed = self.sealed_path(record.content)
         return sealed if os.path.exists(sealed) else self.staging_path(blob)
 
-    def create(self, blob: BlobId) -> int:
+    def create(self, blob: BlobId, *, writable: bool = True) -> int:
         """Makes the staging file of the new `blob`; the descriptor is the caller's to close."""
+        access = os.O_RDWR if writable else os.O_RDONLY
         try:
-            return self._open_file(self.staging_path(blob), os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            return self._open_file(self.staging_path(blob), access | os.O_CREAT | os.O_EXCL)
         except OSError as error:
             raise from_os_error(error, "making a file for new bytes") from error
 
@@ -175,6 +177,21 @@ class Blobs:
             except OSError:  # EAGAIN: not cached; EOPNOTSUPP: the file system cannot tell
                 return None
             return buffer if done == length else None
+
+    def open(self, blob: BlobId) -> int:
+        """Opens the file of `blob` for reading; the descriptor is the caller's to close. Raises as `read`."""
+        return self._open_for_reading(blob)
+
+    @contextmanager
+    def borrow(self, blobs: Iterable[BlobId]) -> Iterator[list[int]]:
+        """Descriptors of the files of `blobs`, good inside the block. Raises Corrupt, DiskFailure."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self._file(blob)) for blob in blobs]
+
+    def is_quiet(self, blob: BlobId) -> bool:
+        """Whether nobody can write to the file of `blob`."""
+        with self._file(blob) as descriptor:
+            return nobody_writes(descriptor)
 
     def size_on_disk(self, blob: BlobId) -> int:
         """The length of the blob's file."""

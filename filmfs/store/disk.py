@@ -4,9 +4,11 @@ import ctypes
 import errno
 import fcntl
 import os
+import signal
 
 from filmfs.core.errors import DiskFailure, from_os_error
 
+KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 3, 16  # modes of fallocate(2); to punch always keeps the size
 _FICLONE = 0x40049409
 _SYNC_FILE_RANGE_WRITE = 2
 _SYNC_FILE_RANGE_ALL = 7  # what is under way, what is not yet, and until it is done
@@ -56,6 +58,39 @@ def allocate(descriptor: int, size: int) -> None:
     if _libc.fallocate(descriptor, 0, 0, size) != 0 and ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def change_room(descriptor: int, mode: int, offset: int, length: int) -> None:
+    """fallocate(2) with any mode. Raises OSError."""
+    if _libc.fallocate(descriptor, mode, offset, length) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def nobody_writes(descriptor: int) -> bool:
+    """Whether no process, ours included, has the file open or mapped for writing. `descriptor` is open for reading.
+
+    The kernel grants a read lease (fcntl(2)) only then. Where a file system has no leases the answer is yes.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # which is ignored, unlike the SIGIO of a broken lease
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno != errno.EAGAIN
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
+
+
+def has_leases(directory: str) -> bool:
+    """Whether `nobody_writes` can tell for files in `directory`."""
+    try:
+        descriptor = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        return not nobody_writes(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def clone(source: int, target: int) -> bool:

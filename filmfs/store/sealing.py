@@ -12,6 +12,7 @@ from io import BytesIO
 
 from blake3 import blake3
 
+from filmfs.core.errors import Busy
 from filmfs.core.extents import Extent, ExtentMap, Hole
 from filmfs.core.ids import (
     LEAF_BYTES,
@@ -96,10 +97,13 @@ def seal(
 ) -> Seal:
     """Hashes a draft whose staging files nobody writes to any more.
 
-    `base` is a content that the draft may share leaves with (its map and leaf hashes). Raises what the disk says.
+    `base` is a content that the draft may share leaves with (its map and leaf hashes). Raises what the disk says, and
+    Busy while a program that wrote past us can still do so.
     """
     extents, owners = draft.map, draft.owners
     fresh = tuple(sorted(extents.blobs() & staged))
+    if not all(contents.blobs.is_quiet(blob) for blob in fresh):
+        raise Busy("a program still has the file mapped for writing")
     plan = plan_seal(extents, staged, shared)
     if plan is SealPlan.LITERAL:
         data = contents.read(extents, 0, extents.size)

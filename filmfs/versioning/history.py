@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Protocol
 
-from filmfs.core.errors import Exists, FilmFSError, NotFound, Refused, Usage
+from filmfs.core.errors import Busy, Exists, FilmFSError, NotFound, Refused, Usage
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import MAX_BRANCH, BlobId, BranchId, CommitId, DraftId, FileId, LayerId
 from filmfs.core.paths import check_branch_name
@@ -394,12 +394,17 @@ class History:
     def seal_all(self) -> int:
         """Seals every draft that may be sealed and names the commits that this completes; how many drafts."""
         self.flush()
-        count = 0
+        count, busy = 0, []
         while ready := self.drafts.sealable():
             for sealable in ready:
-                self.drafts.sealed(self.seal(sealable))
-            count += len(ready)
+                try:
+                    self.drafts.sealed(self.seal(sealable))
+                    count += 1
+                except Busy:
+                    busy.append(sealable.id)
             self.flush()
+        for draft in busy:
+            self.drafts.unsealed(draft)
         self.name_commits()
         self.flush()
         return count

@@ -1,9 +1,10 @@
 """The tree that every door shows: nodes, handles, and what each file operation does.
 
-One thread owns it and nothing here waits, but for `Contents` behind `reading()` and `placed` writes, which doors may
+One thread owns it and nothing here waits, but for `Contents` behind maps and `placed` writes, which doors may
 carry out in other threads. Permissions are the door's (`default_permissions` in FUSE).
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from filmfs.core.errors import (
     Unsupported,
     Usage,
 )
-from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, FileId
+from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, BranchId, FileId
 from filmfs.core.paths import name_key, shown
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
@@ -118,7 +119,7 @@ class FileSystem:
             if view.inode(file) is None:
                 raise Stale("the directory is gone")
             raise NotFound(f"there is no {shown(name)!r} here")
-        return self._attributes(node_id(space, entry.file), space, entry.file, view), entry.name == name
+        return self._attributes(self._opened.node(space, entry.file), space, entry.file, view), entry.name == name
 
     def attributes(self, node: NodeId) -> Attributes:
         """What stat tells. Raises Stale."""
@@ -128,9 +129,11 @@ class FileSystem:
         return self._attributes(node, space, file, self._spaces.view(space))
 
     def _attributes(self, node: NodeId, space: Space, file: FileId, view: View) -> Attributes:
-        opened = self._opened.find(space, file)
-        inode = opened.inode() if opened is not None else view.inode(file) or self._opened.inode(node)
-        return attributes_of(node, inode, stable=self._spaces.is_stable(space))
+        opened = self._opened.at(node)
+        stable = self._spaces.is_stable(space)
+        if opened is not None:
+            return attributes_of(node, opened.inode(), stable=stable, live=opened.is_written_through)
+        return attributes_of(node, view.inode(file) or self._opened.inode(node), stable=stable)
 
     def change(self, node: NodeId, changes: Changes) -> Attributes:
         """chmod, chown, truncate and utimes in one. Raises ReadOnly, IsADirectory, TooLarge."""
@@ -148,7 +151,7 @@ class FileSystem:
         inode = self._opened.inode(node).changed(ctime=self.history.clock(), **fields)
         self._opened.put_inode(tree, node, inode)
         if opened is not None and "mtime" in fields:
-            opened.mtime = fields["mtime"]
+            opened.set_mtime(fields["mtime"])
         self.changes += 1
         return self.attributes(node)
 
@@ -200,7 +203,7 @@ class FileSystem:
             opened.publish()
         tree.link(file, directory, name, self.history.clock())
         self.changes += 1
-        return self.attributes(node)
+        return self.attributes(self._opened.node(space, file))
 
     def unlink(self, parent: NodeId, name: bytes) -> None:
         """Takes a name away; a file that is open keeps its bytes until it is closed."""
@@ -242,30 +245,44 @@ class FileSystem:
 
     # Open files
 
-    def open(self, node: NodeId, *, writing: bool, truncate: bool = False, is_access: bool = True, uid: int = 0) -> int:
-        """Opens a file for the user `uid`; gives its handle. Raises ReadOnly, IsADirectory, Stale.
+    def open(
+        self,
+        node: NodeId,
+        *,
+        writing: bool,
+        truncate: bool = False,
+        straight: bool = False,
+        is_access: bool = True,
+        uid: int = 0,
+        process: int = 0,
+    ) -> int:
+        """Opens a file for a process of the user `uid`; gives its handle. Raises ReadOnly, IsADirectory, Stale.
 
-        To open it for reading only is an access: what the kernel reads by itself is not seen here.
+        To open it for reading only is an access: what the kernel reads by itself is not seen here. A door that can hand
+        plain files to its users says `straight`, and looks at the handle's file for the decision.
         """
-        space, file = split_node(node)
+        space, _ = split_node(node)
         if space == VIRTUAL:
             report = self._virtual.read(node, writing=writing)
             return self._handles.add(FileHandle(node, None, report=report))
         if writing:
             self._writable(node)
+        opening = partial(self._opened.open, node, writing=writing, truncate=truncate, straight=straight)
         try:
-            opened = self._opened.get(space, file)
+            opened = opening()
         except Corrupt:
             if not self.readonly:
                 raise
             self.catch_up()  # its bytes were given another record since its row was read
-            opened = self._opened.get(space, file)
-        held = FileHandle(node, opened, writing, is_access=is_access)
+            opened = opening()
+        held = FileHandle(node, opened, writing, process, is_access=is_access)
         handle = self._handles.add(held)
         if is_access and not writing:
             held.accessed, held.read_at = self.accessed(node), opened.mtime
         opened.handles += 1
         opened.writers += int(writing)
+        if writing:
+            self.changes += 1
         if truncate and writing:
             try:
                 opened.truncate(0)
@@ -273,8 +290,37 @@ class FileSystem:
             except BaseException:
                 self.close(handle)
                 raise
-            self.changes += 1
         return handle
+
+    def is_reading(self, process: int) -> bool:
+        """Whether a process has files open for reading: what it writes may be copies of them."""
+        return self._handles.is_reading(process)
+
+    def must_flush_before(self, node: NodeId, size: int) -> bool:
+        """Whether cutting a file to `size` has to wait for a flush, which knows of it by this call."""
+        opened = self._opened.at(node)
+        return opened is not None and opened.will_shrink(size)
+
+    def stays_uncut(self, node: NodeId) -> None:
+        """That flush failed: the file is as long as it was."""
+        opened = self._opened.at(node)
+        if opened is not None:
+            opened.will_not_shrink()
+
+    def name_of(self, node: NodeId) -> str:
+        """A file for people: BRANCH:path, or its number where it has none."""
+        space, file = split_node(node)
+        with contextlib.suppress(FilmFSError):
+            view = self._spaces.view(space)
+            path = view.path_of(file)
+            branch = self.history.table.branches.get(BranchId(space))
+            if path is not None:
+                return f"{branch.name}:{shown(path)}" if branch is not None else shown(path)
+        return f"file {file}"
+
+    def take_left(self) -> list[tuple[NodeId, bytes]]:
+        """Names, with their directories, that lead to another node since the last call."""
+        return self._opened.take_left()
 
     def file(self, handle: int) -> FileHandle:
         """The open file behind a handle."""
@@ -309,14 +355,8 @@ class FileSystem:
         closed = self._handles.remove(handle)
         if not isinstance(closed, FileHandle) or closed.file is None:
             return
-        opened = closed.file
-        opened.handles -= 1
-        opened.writers -= int(closed.writing)
-        if closed.writing and not opened.writers:
-            opened.finish()
-            self.changes += 1
-        if not opened.handles:
-            self._opened.forget(split_node(closed.node)[0], opened)
+        self._opened.close(split_node(closed.node)[0], closed.file, writing=closed.writing)
+        self.changes += int(closed.writing)
 
     def open_directory(self, node: NodeId) -> int:
         """Opens a directory for reading; gives its handle."""
@@ -352,7 +392,7 @@ class FileSystem:
         """The attributes of a listed entry; None when it went away meanwhile."""
         try:
             if isinstance(entry, Entry) and view is not None:
-                return self._attributes(node_id(space, entry.file), space, entry.file, view)
+                return self._attributes(self._opened.node(space, entry.file), space, entry.file, view)
             return None if entry is None or isinstance(entry, Entry) else self.attributes(entry)
         except FilmFSError:
             return None
@@ -399,6 +439,7 @@ class FileSystem:
         if self.readonly:
             self.history.catch_up(table)
             self._opened.reload()
+            self._opened.take_left()  # the kernel keeps names for no longer than a second here
 
     def is_stable(self, node: NodeId) -> bool:
         """Whether what is in a directory changes only through itself, or never."""
@@ -414,13 +455,14 @@ class FileSystem:
         names = [(ROOT, _raw(name)) for name in names_before ^ self.branch_names()]
         nodes = []
         for branch, file, name in self.archive.take_changes():
-            node = node_id(Space(branch), file)
+            node = self._opened.node(Space(branch), file)
             if name is None:
                 nodes.append(node)
             else:
                 names.append((node, name))
         if nodes:
             self._opened.reload()
+            names += self._opened.take_left()
         return names, nodes
 
     # Inside

@@ -1,5 +1,6 @@
 """Handles: numbers that a door was given for what it opened."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from filmfs.core.errors import Stale
@@ -10,7 +11,7 @@ from filmfs.vfs.openfiles import OpenFile
 
 @dataclass(slots=True)
 class FileHandle:
-    """A file that was opened: `report` holds the bytes of a virtual one.
+    """A file that was opened, by which process: `report` holds the bytes of a virtual one.
 
     `is_access`: reading shows in its access time; `accessed`: opening it did; `read_at`: its mtime when it last did.
     """
@@ -18,6 +19,7 @@ class FileHandle:
     node: NodeId
     file: OpenFile | None
     writing: bool = False
+    process: int = 0
     report: bytes = b""
     is_access: bool = True
     accessed: bool = False
@@ -38,13 +40,20 @@ class Handles:
     def __init__(self) -> None:
         self._held: dict[int, FileHandle | DirectoryHandle] = {}
         self._next = 1
+        self._reading: Counter[int] = Counter()
 
     def add(self, handle: FileHandle | DirectoryHandle) -> int:
         """Gives a handle its number."""
         number = self._next
         self._next += 1
         self._held[number] = handle
+        if isinstance(handle, FileHandle) and not handle.writing:
+            self._reading[handle.process] += 1
         return number
+
+    def is_reading(self, process: int) -> bool:
+        """Whether a process has files open for reading."""
+        return process in self._reading
 
     def file(self, number: int) -> FileHandle:
         """The open file. Raises Stale."""
@@ -62,4 +71,9 @@ class Handles:
 
     def remove(self, number: int) -> FileHandle | DirectoryHandle | None:
         """Lets go of a handle; gives what it was."""
-        return self._held.pop(number, None)
+        handle = self._held.pop(number, None)
+        if isinstance(handle, FileHandle) and not handle.writing:
+            self._reading[handle.process] -= 1
+            if not self._reading[handle.process]:
+                del self._reading[handle.process]
+        return handle

@@ -1,9 +1,11 @@
 """Node numbers and attributes: how every door names and describes an entry of the visible tree.
 
     63 … 44   space: 0 virtual directories · 1 … MAX_BRANCH a branch · above that a read-only view (see Spaces)
-    43 …  0   the file_id in that space; in space 0 a hash of the virtual path
+    43 … 40   turn: 0, or counts the nodes that one file got because readers went on with what they had opened
+    39 …  0   the file_id in that space; in space 0 bits 43 … 0 are a hash of the virtual path
 
-A number leads back to its node without any table, so NFS handles resolve after a restart and forget is nothing.
+A number leads back to its node without any table, so NFS handles resolve after a restart and forget is nothing. What
+stat tells as st_ino has turn 0.
 """
 
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
@@ -19,6 +21,9 @@ Space = NewType("Space", int)
 
 VIRTUAL = Space(0)
 ROOT = NodeId(1)
+TURNS = 16
+TURN_MASK = (TURNS - 1) << FILE_ID_BITS
+_SPACE_SHIFT = 44
 _VIEWS = MAX_BRANCH + 1
 
 _TYPE_BITS = {
@@ -32,14 +37,19 @@ _TYPE_BITS = {
 }
 
 
-def node_id(space: Space, file: FileId) -> NodeId:
+def node_id(space: Space, file: FileId, turn: int = 0) -> NodeId:
     """The number of a file in a space."""
-    return NodeId(space << FILE_ID_BITS | file)
+    return NodeId(space << _SPACE_SHIFT | turn << FILE_ID_BITS | file)
 
 
 def split_node(node: NodeId) -> tuple[Space, FileId]:
     """The space and file of a number."""
-    return Space(node >> FILE_ID_BITS), FileId(node & MAX_FILE_ID)
+    return Space(node >> _SPACE_SHIFT), FileId(node & MAX_FILE_ID)
+
+
+def turn_of(node: NodeId) -> int:
+    """The turn of a number."""
+    return (node & TURN_MASK) >> FILE_ID_BITS
 
 
 def virtual_id(path: tuple[str, ...]) -> NodeId:
@@ -47,11 +57,14 @@ def virtual_id(path: tuple[str, ...]) -> NodeId:
     if not path:
         return ROOT
     digest = int.from_bytes(blake3("/".join(path).encode(errors="surrogateescape")).digest(8), "big")
-    return NodeId((digest & MAX_FILE_ID) | 2)
+    return NodeId((digest & ((1 << _SPACE_SHIFT) - 1)) | 2)
 
 
 class Attributes(NamedTuple):
-    """What stat tells. `mode` has the type bits; times are nanoseconds. `stable`: changes only through this door."""
+    """What stat tells. `mode` has the type bits; times are nanoseconds.
+
+    `stable`: changes only through this door. `live`: changes without its knowing, until the file is closed.
+    """
 
     node: NodeId
     mode: int
@@ -66,16 +79,17 @@ class Attributes(NamedTuple):
     ctime: int
     btime: int
     stable: bool = True
+    live: bool = False
 
 
-def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True) -> Attributes:
+def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True, live: bool = False) -> Attributes:
     """The attributes of an inode."""
     kind, mode, uid, gid, nlink, size, atime, mtime, ctime, btime, rdev, _, _, _, stored, _ = inode
     blocks = (stored + 511) >> 9
     if kind is Kind.DIRECTORY:
         size, blocks = 4096, 8
     bits = _TYPE_BITS[kind] | mode
-    return Attributes._make((node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable))
+    return Attributes._make((node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable, live))
 
 
 class ViewNumbers:

@@ -1,23 +1,28 @@
 """All files that are open, and those that live on only in handles.
 
+A file whose readers went straight to its blob keeps that blob for them. Whoever then wants to write is answered with
+Stale, looks the name up again and gets another node (`turn`) of the same file, which sees the writes.
+
 It is told by History when a layer freezes, so that a commit has files that are being written as of their last close.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from filmfs.core.errors import Corrupt, IsADirectory, Stale
+from filmfs.core.errors import Corrupt, FilmFSError, IsADirectory, Stale
 from filmfs.core.ids import MAX_BRANCH, BranchId, FileId
 from filmfs.store.contents import Contents
 from filmfs.store.sealing import Seal
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import Tree
-from filmfs.vfs.nodes import NodeId, Space, node_id, split_node
+from filmfs.vfs.nodes import TURNS, NodeId, Space, node_id, split_node, turn_of
 from filmfs.vfs.openfiles import OpenFile
 from filmfs.vfs.spaces import Spaces
 
 _ORPHANS = 4096
+_AWAITED_S = 2.0
 
 
 class Opened:
@@ -29,11 +34,74 @@ class Opened:
         self._spaces = spaces
         self._files: dict[tuple[Space, FileId], OpenFile] = {}
         self._orphans: dict[NodeId, Inode] = {}
+        self._turns: dict[tuple[Space, FileId], int] = {}
+        self._retired: dict[NodeId, OpenFile] = {}
+        self._awaited: dict[tuple[Space, FileId], float] = {}
+        self._left: list[tuple[NodeId, bytes]] = []
         history.listen(self)
 
     def find(self, space: Space, file: FileId) -> OpenFile | None:
         """The file, if it is open."""
         return self._files.get((space if space <= MAX_BRANCH else self._spaces.home(space), file))
+
+    def node(self, space: Space, file: FileId) -> NodeId:
+        """The node that a look-up gives for a file."""
+        return node_id(space, file, self._turns.get((space, file), 0) if self._turns else 0)
+
+    def at(self, node: NodeId) -> OpenFile | None:
+        """The open file that a node shows: what its readers opened, if they went on with that."""
+        retired = self._retired.get(node) if self._retired else None
+        return retired or self.find(*split_node(node))
+
+    def open(self, node: NodeId, *, writing: bool, truncate: bool, straight: bool) -> OpenFile:
+        """The file for one more handle. Raises Stale when another node shows it now; the name leads to that."""
+        space, file = split_node(node)
+        if turn_of(node) != self._turns.get((space, file), 0):
+            raise Stale("the file has another node now")
+        opened = self.get(space, file)
+        if not opened.handles:
+            opened.finish()
+            if not opened.is_being_written:
+                opened.straight = False
+                if straight and self._may_go_straight(space, file, writing=writing):
+                    with suppress(FilmFSError):  # a disk that is full or damaged is told to who writes or reads
+                        opened.go_straight(writing=writing, truncate=truncate)
+        elif writing:
+            self._refuse_to_readers(space, opened)
+        return opened
+
+    def take_left(self) -> list[tuple[NodeId, bytes]]:
+        """Names, with their directories, that lead to another node since the last call."""
+        left, self._left = self._left, []
+        return left
+
+    def _refuse_to_readers(self, space: Space, opened: OpenFile) -> None:
+        """Gives the file its next node if readers went straight to what it is now."""
+        if opened.straight and not opened.is_being_written:
+            self._turn(space, opened)
+            # The kernel looks up and tries again once: no reader may come between and have it refused again.
+            self._awaited[space, opened.file] = time.monotonic() + _AWAITED_S
+            raise Stale("the file is read as it was; its name leads to the node that can be written")
+
+    def _turn(self, space: Space, opened: OpenFile) -> None:
+        key = space, opened.file
+        before = self.node(*key)
+        opened.retire()
+        self._retired[before] = opened
+        del self._files[key]
+        others = (turn % TURNS for turn in range(turn_of(before) + 1, turn_of(before) + TURNS))
+        self._turns[key] = next(turn for turn in others if node_id(*key, turn) not in self._retired)
+        self._left += [(node_id(space, parent), name) for parent, name in opened.inode().links]
+
+    def _may_go_straight(self, space: Space, file: FileId, *, writing: bool) -> bool:
+        if self._spaces.home(space) != space:
+            return False
+        if (space, file) not in self._turns or writing:
+            return True
+        if time.monotonic() < self._awaited.get((space, file), 0):
+            return False
+        self._awaited.pop((space, file), None)
+        return sum(node_id(space, file, turn) in self._retired for turn in range(TURNS)) < TURNS - 1
 
     def get(self, space: Space, file: FileId) -> OpenFile:
         """The file, opened if it is not. Raises IsADirectory or Stale."""
@@ -50,6 +118,9 @@ class Opened:
 
     def forget(self, space: Space, opened: OpenFile) -> None:
         """Nobody has the file open any more."""
+        if opened.retired:
+            self._retired = {node: other for node, other in self._retired.items() if other is not opened}
+            return
         if opened.orphan is not None:
             opened.abandon()
         key = self._spaces.home(space), opened.file
@@ -59,13 +130,24 @@ class Opened:
     def truncate(self, space: Space, file: FileId, size: int) -> None:
         """Cuts a file that may be open or not."""
         opened = self.get(space, file)
+        self._refuse_to_readers(self._spaces.home(space), opened)
         try:
             opened.truncate(size)
         finally:
-            if not opened.writers:
-                opened.finish()
-            if not opened.handles:
-                self.forget(space, opened)
+            self._settle(space, opened)
+
+    def _settle(self, space: Space, opened: OpenFile) -> None:
+        if not opened.writers:
+            opened.finish()
+        if not opened.handles and not opened.is_being_written:
+            self.forget(space, opened)
+
+    def close(self, space: Space, opened: OpenFile, *, writing: bool) -> None:
+        """One handle less."""
+        opened.handles -= 1
+        opened.writers -= int(writing)
+        if writing or not opened.handles:
+            self._settle(space, opened)
 
     def inode(self, node: NodeId) -> Inode:
         """The inode of a branch's or a view's file, also of one without a name. Raises Stale."""
@@ -117,7 +199,9 @@ class Opened:
 
     def publish(self) -> None:
         """Puts all that was written into the branches' rows."""
-        for opened in self._files.values():
+        for (space, _), opened in list(self._files.items()):
+            if opened.is_being_written and not opened.writers:
+                self._settle(space, opened)  # a mapping may have gone
             opened.publish()
 
     def adopt(self, outcome: Seal) -> None:
@@ -127,10 +211,15 @@ class Opened:
 
     def reload(self) -> None:
         """Somebody changed rows past the handles: files that are only read show the new ones."""
-        for opened in self._files.values():
-            # A row and the record of its bytes may not be of one moment; if it is damage, reading will tell.
-            with suppress(Corrupt):
-                opened.reload()
+        for (space, _), opened in list(self._files.items()):
+            if not opened.is_outdated:
+                continue
+            if opened.straight:
+                self._turn(space, opened)
+            else:
+                # A row and the record of its bytes may not be of one moment; if it is damage, reading will tell.
+                with suppress(Corrupt):
+                    opened.reload()
 
     def is_written(self, tree: Tree, file: FileId) -> bool:
         """Whether somebody writes to a file, or may."""
@@ -139,11 +228,15 @@ class Opened:
 
     def is_busy(self, branch: BranchId) -> bool:
         """Whether files of a branch are open."""
-        return next(self._of(branch), None) is not None
+        retired = any(split_node(node)[0] == Space(branch) for node in self._retired)
+        return retired or next(self._of(branch), None) is not None
 
     def freezing(self, branch: BranchId) -> list[bytes]:
         """Puts files that are being written into the layer as of their last close; gives their paths."""
         paths = []
+        for opened in list(self._of(branch)):
+            if not opened.writers:
+                opened.finish()
         for opened in [opened for opened in self._of(branch) if opened.is_being_written]:
             opened.publish()
             opened.as_of_last_close()

@@ -5,21 +5,28 @@ to a staging file at the same offsets ("whole"), and edits of large ones are app
 ("log") so that changing 4 KiB of 10 GiB stores 4 KiB. `publish` puts the present state into the branch's row; a writing
 session ends when its last writer closes. Every session has staging files of its own, so the state of the last close,
 which a commit takes, is never written over.
+
+A door that can hand plain files to its users asks for it (`go_straight`): a file that is one whole blob is then read,
+and a new one written (see `through`), without us. All handles of an OpenFile go the same way while it has some.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from filmfs.core.errors import TooLarge, from_os_error
-from filmfs.core.extents import Extent, ExtentMap, MapBuilder
+from filmfs.core.extents import Extent, ExtentMap, Hole, MapBuilder
 from filmfs.core.ids import EMPTY_CONTENT, BlobId, ContentId, DraftId, FileId, identify
 from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pack_extents
+from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
+from filmfs.vfs.through import Through
 
 SIZE_MAX = (16 << 40) - 4096  # what ext4 can keep in one file; hashing the holes of much more would need much memory
+STRAIGHT_MIN = 1 << 20  # a smaller file gains nothing from being read past us
 _COPY_UP = 1 << 18  # files up to this size are rewritten whole when they are edited: one blob reads faster than two
 
 
@@ -65,6 +72,9 @@ class OpenFile:
         self._last = inode
         self.mtime = inode.mtime
         self.modified = False  # holds something that its row does not say yet
+        self.straight = False  # its handles go to one plain file, past us
+        self.on_change: Callable[[], None] | None = None  # called once, before its bytes become others
+        self.retired = False  # its handles keep what they opened; the file has gone on under another node
         self._history = history
         self._contents = contents
         self._map = MapBuilder(self._load(inode.content))
@@ -74,16 +84,22 @@ class OpenFile:
         self._draft: DraftId | None = None
         self._whole: Staging | None = None
         self._log: Staging | None = None
+        self._through: Through | None = None
+        self._floor = 0  # what is written past us is no older
+        self._published = 0  # the length that the row says, or will with the next flush
+        self._copied: tuple[ContentId, ExtentMap] | None = None
         self._pinned: set[BlobId] = set()
 
     @property
     def size(self) -> int:
         """The file's length as written so far."""
+        self._look()
         return len(self._small) if self._small is not None else self._map.size
 
     @property
     def stored(self) -> int:
         """The length less the holes."""
+        self._look()
         return len(self._small) if self._small is not None else self._map.value.stored
 
     @property
@@ -91,13 +107,109 @@ class OpenFile:
         """Whether anything was changed since the last writer closed."""
         return self._closed is not None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the blobs that hold it can only change through us."""
+        return not isinstance(self._source, int) or self._history.drafts.map_of(self._source) is not None
+
+    @property
+    def is_written_through(self) -> bool:
+        """Whether it may change without our being told."""
+        return self._through is not None
+
+    @property
+    def map(self) -> ExtentMap:
+        """What it is made of now."""
+        self._look()
+        return self._now()
+
+    @property
+    def content(self) -> ContentId | None:
+        """The content that it shows; None when it is empty, being written or not hashed."""
+        return self._source if isinstance(self._source, bytes) and self._closed is None else None
+
     def inode(self) -> Inode:
         """The inode as it is now, also of a file whose last name is gone."""
-        inode = self._row() or self._last
+        inode = self._last if self.retired else self._row() or self._last
+        self._look()
         if self.modified:
             stored = self.stored
             return inode.changed(size=self.size, stored=stored, mtime=self.mtime, ctime=max(inode.ctime, self.mtime))
         return inode
+
+    # Going straight to one plain file
+
+    def go_straight(self, *, writing: bool, truncate: bool) -> None:
+        """The first handle opens, of a door that can hand out plain files: decides whether to.
+
+        What another process has written and not sealed is never handed out: it may still change.
+        """
+        if writing:
+            if not self.size or (truncate and self.size >= STRAIGHT_MIN):
+                self._begin_through(truncate=truncate)
+        else:
+            blob = self._map.value.whole_blob if self.size >= STRAIGHT_MIN and self.is_settled else None
+            self.straight = blob is not None and self._contents.blobs.size_on_disk(blob) == self.size
+
+    def open_straight(self) -> int:
+        """The plain file that its handles go to, opened for reading; the descriptor is the caller's to close."""
+        if self._through is not None:
+            return self._through.duplicate()
+        blob = self._map.value.whole_blob
+        assert blob is not None
+        return self._contents.blobs.open(blob)
+
+    def retire(self) -> None:
+        """Its handles keep what they opened, whatever becomes of the file."""
+        self._last = self.inode()
+        self.retired = True
+
+    def will_shrink(self, size: int) -> bool:
+        """Whether a cut to `size` must wait for a flush of the shorter file: call `truncate` after it in any case.
+
+        Otherwise a crash could leave a row that says more than the staging file has.
+        """
+        if self._through is None or size >= self._published:
+            return False
+        self._through.limit = size
+        self.modified = True
+        return True
+
+    def will_not_shrink(self) -> None:
+        """Undoes `will_shrink`."""
+        if self._through is not None:
+            self._through.limit = None
+
+    def set_mtime(self, mtime: int) -> None:
+        """Somebody set the time of the last write."""
+        self._look()
+        self.mtime = mtime
+        if self._through is not None:
+            self._floor = 0
+            self._through.stamp(mtime)
+
+    def _begin_through(self, *, truncate: bool) -> None:
+        inode = self._row() or self._last
+        self._through = Through(self._contents.blobs, self._history.new_blob(), inode.mtime)
+        self._tell_change()
+        self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
+        self._floor = self._history.clock()
+        self._history.drafts.begin_writing(self._through.blob)
+        self._published = 0
+        self._map = MapBuilder(ExtentMap())
+        self.straight = True
+        if truncate and inode.size:
+            self._touch()
+
+    def _look(self) -> None:
+        seen = self._through.look() if self._through is not None else None
+        if seen is None:
+            return
+        if seen.map != self._map.value or seen.mtime is not None:
+            self.modified = True
+        self._map = MapBuilder(seen.map)
+        if seen.mtime is not None:
+            self.mtime = max(seen.mtime, self._floor)
 
     # Reading
 
@@ -105,11 +217,7 @@ class OpenFile:
         """The bytes, if no disk has to be waited for."""
         if self._small is not None:
             return bytes(self._small[offset : offset + length])
-        return self._contents.read_cached(self._map.value, offset, length)
-
-    def reading(self) -> ExtentMap:
-        """What `Contents.read` shall read in a thread."""
-        return self._map.value if self._small is None else ExtentMap.of_bytes(bytes(self._small))
+        return self._contents.read_cached(self.map, offset, length)
 
     # Writing
 
@@ -133,6 +241,50 @@ class OpenFile:
         self._map.write(where.extent)
         self._touch()
 
+    def splice(self, pieces: list[Extent | Hole], end: int, *, whole: ContentId | None = None) -> None:
+        """Takes over runs that are kept already, at the offsets that they have here; `end` is where they end.
+
+        With `whole` they are all of that content.
+        """
+        if end > SIZE_MAX:
+            raise TooLarge("a file cannot be that large")
+        self._begin()
+        if self._small is not None and self._small:
+            self._spill()
+        self._small = None
+        for piece in pieces:
+            if isinstance(piece, Hole):
+                self._map.punch(piece.offset, piece.offset + piece.length)
+            else:
+                self._map.write(piece)
+        self._map.truncate(max(self._map.size, end))
+        if whole is not None:
+            self._copied = whole, self._load(whole)
+        taken = {piece.source for piece in pieces if isinstance(piece, Extent) and isinstance(piece.source, int)}
+        self._history.drafts.pin(taken - self._pinned)
+        self._pinned |= taken
+        self._touch()
+
+    def punch(self, start: int, end: int) -> None:
+        """Makes the bytes [start, end) inside the file a hole."""
+        if self._through is not None:
+            self._through.allocate(PUNCH_HOLE, start, end - start)
+            return
+        self._begin()
+        end = min(end, self.size)
+        if self._small is not None:
+            self._small[start:end] = bytes(max(0, end - start))
+        elif start < end:
+            self._map.punch(start, end)
+        self._touch()
+
+    def allocate(self, start: int, end: int, *, keep_size: bool) -> None:
+        """Has room for [start, end); elsewhere than in a plain file that is only a length."""
+        if self._through is not None:
+            self._through.allocate(KEEP_SIZE if keep_size else 0, start, end - start)
+        elif not keep_size and end > self.size:
+            self.truncate(end)
+
     def write(self, offset: int, data: bytes) -> None:
         """Places and writes at once. Raises what the disk says; the file is then as it was."""
         where = self.place(offset, data)
@@ -144,6 +296,11 @@ class OpenFile:
         """Cuts the file, or lets it grow by a hole."""
         if size > SIZE_MAX:
             raise TooLarge("a file cannot be that large")
+        if self._through is not None:
+            self._through.limit = None
+            self._through.truncate(size)
+            self._touch()
+            return
         self._begin(keep=size)
         if size == 0:
             self._restart()
@@ -159,27 +316,34 @@ class OpenFile:
 
     def publish(self) -> None:
         """Puts the present bytes into the branch's row; they become durable with the next flush."""
+        self._look()
+        if self._through is not None and self._draft is not None:
+            self._history.buffers.must_sync(self._through.blob)  # what was written in place is not seen
         inode = self._row() if self.modified else None
         if inode is None:
             return
         assert isinstance(self.view, Tree)
-        content = self._content()
+        content, now = self._content(), self._now()
         self.view.put_inode(
             self.file,
             inode.changed(
                 content=content,
-                size=self.size,
-                stored=self.stored,
+                size=now.size,
+                stored=now.stored,
                 mtime=self.mtime,
                 ctime=max(inode.ctime, self.mtime),
             ),
         )
         self._source = content
+        self._published = now.size
         self.modified = False
 
     def finish(self) -> None:
-        """The last writer closed: what is there now is the file as of its last close."""
-        if self._closed is None:
+        """The last writer closed: what is there now is the file as of its last close.
+
+        Not yet if somebody can still write past us (a shared mapping); it `is_being_written` until a later call.
+        """
+        if self._closed is None or (self._through is not None and not self._through.is_quiet()):
             return
         self.publish()
         before, self._closed = self._closed, None
@@ -225,14 +389,29 @@ class OpenFile:
         if closed is not None and closed.content == draft and isinstance(closed.content, int):
             self._closed = _Closed(content, closed.size, closed.stored, closed.mtime)
 
-    def reload(self) -> None:
-        """Somebody else changed the row: shows what it says now, unless it is being written."""
+    @property
+    def is_outdated(self) -> bool:
+        """Whether somebody else changed the row, and it is not being written."""
         inode = self.view.inode(self.file)
         if inode is None or self._closed is not None:
-            return
-        if inode.content != self._source or isinstance(inode.content, int):
-            self._map = MapBuilder(self._load(inode.content))
-            self._source = inode.content
+            return False
+        # Of a draft that another process writes the number stays and the map changes.
+        return inode.content != self._source or (isinstance(inode.content, int) and not self.straight)
+
+    def reload(self) -> None:
+        """Shows what the row says now."""
+        self._tell_change()
+        content = self.view.get_inode(self.file).content
+        self._map = MapBuilder(self._load(content))
+        self._source = content
+
+    def _tell_change(self) -> None:
+        tell, self.on_change = self.on_change, None
+        if tell is not None:
+            tell()
+
+    def _now(self) -> ExtentMap:
+        return self._map.value if self._small is None else ExtentMap.of_bytes(bytes(self._small))
 
     def _row(self) -> Inode | None:
         """The file's row; None once its last name is gone, whoever took it."""
@@ -260,7 +439,9 @@ class OpenFile:
     def _begin(self, keep: int | None = None) -> None:
         """Starts a writing session; the first `keep` bytes (all, when None) will still be needed."""
         if self._closed is not None:
+            assert self._through is None
             return
+        self._tell_change()
         inode = self._row() or self._last
         self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
         self._pinned = self._map.value.blobs()
@@ -306,8 +487,11 @@ class OpenFile:
         self._small = bytearray()
 
     def _content(self) -> ContentRef:
-        if self._small is not None:
-            return self._literal(bytes(self._small))
+        if self._copied is not None and self._copied[1] == self._map.value:
+            return self._copied[0]
+        if self._small is not None or self._map.size <= LITERAL_MAX:
+            now = self._now()
+            return self._literal(self._contents.read(now, 0, now.size))
         if self._draft is None:
             self._draft = self._history.new_draft()
         assert isinstance(self.view, Tree)
@@ -335,7 +519,10 @@ class OpenFile:
         for staging in (self._whole, self._log):
             if staging is not None:
                 self._release(staging)
-        self._whole = self._log = None
+        if self._through is not None:
+            self._through.close()
+            self._history.drafts.end_writing(self._through.blob)
+        self._whole = self._log = self._through = self._copied = None
         self._history.drafts.unpin(self._pinned)
         self._pinned = set()
 

@@ -152,7 +152,7 @@ def test_a_blob_that_the_disk_cannot_read_is_eio_and_the_others_are_read(machine
     with fails(errno.EIO):
         (main / "bad").read_bytes()
     assert (main / "good").read_bytes() == b"g" * 300_000
-    assert "Input/output error" in machine.drive.words()
+    wait_until(lambda: "Input/output error" in machine.drive.words(), "a line in the log")
     machine.fail()
     machine.drive.restart()
     assert len((main / "bad").read_bytes()) == 300_000

@@ -29,6 +29,7 @@ def settled_size(drive: Drive) -> int:
         return bool(hashed) and not os.listdir(os.path.join(drive.root, "staging"))
 
     wait_until(is_settled, "all files are hashed")
+    drive.command("flush")  # which takes away what is not needed any more
     return drive.size_on_disk()
 
 

@@ -57,7 +57,7 @@ def test_a_blob_that_is_missing_or_short_is_eio_and_a_line_in_the_log(damaged: D
         os.chmod(blob, 0o600)
         os.truncate(blob, 1000)
     assert read_errors(damaged.main / "harmed") == errno.EIO
-    assert "blob" in damaged.words()
+    wait_until(lambda: "blob" in damaged.words(), "a line in the log")
     assert (damaged.main / "other").read_bytes() == b"y" * MIB
     (damaged.main / "new").write_text("goes on")
     assert [fault.places for fault in check_archive(damaged.root).faults] == [("main:harmed",)]
@@ -196,7 +196,8 @@ def test_a_drive_that_holds_what_cannot_be_written_is_not_unmounted(small_disk: 
         written = {}
         for number in range(600):
             written[f"{number}"] = os.urandom(4000)
-            (drive.main / f"{number}").write_bytes(written[f"{number}"])
+            with open(os.open(drive.main / f"{number}", os.O_RDWR | os.O_CREAT), "wb") as file:  # kept in memory
+                file.write(written[f"{number}"])
         refused = run_filmfs("umount", "--wait", drive.mountpoint)
         assert refused.returncode == 40, refused
         assert "stays mounted" in refused.stderr

@@ -1,5 +1,6 @@
 """A mount comes, answers, and goes without losing anything, however it is asked to."""
 
+import contextlib
 import errno
 import os
 import select
@@ -112,8 +113,10 @@ def test_a_signal_unmounts_though_files_are_open(mounted: Drive) -> None:
     mounted.process.send_signal(signal.SIGTERM)
     assert mounted.process.wait(30) == 0
     assert not is_mounted(mounted.mountpoint)
-    with fails(errno.ENOTCONN, errno.ECONNABORTED, errno.EIO):
+    with contextlib.suppress(OSError):  # the kernel may still write to a plain file that nobody reads any more …
         file.write(b"too late")
+    with fails(errno.ENOTCONN, errno.ECONNABORTED, errno.EIO):
+        os.fsync(file.fileno())  # … but nobody is told that it is kept
     with fails(errno.ENOTCONN, errno.ECONNABORTED, errno.EIO):
         file.close()
     mounted.stop()

@@ -1,5 +1,6 @@
 """Files that are open, without a mount: what a flush, a crash, sealing and a failing disk meet amid writing."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ class Writer:
         handle = self.fs.open(node, writing=False)
         file = self.fs.file(handle).file
         assert file is not None
-        data = self.archive.contents.read(file.reading(), 0, file.size)
+        data = self.archive.contents.read(file.map, 0, file.size)
         self.fs.close(handle)
         return data
 
@@ -76,6 +77,10 @@ class Writer:
     def crash(self) -> None:
         """The process is gone; what the page cache has stays."""
         self.archive.close()
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(f"/proc/self/fd/{number}").startswith(self.archive.blobs.staging_directory):
+                    os.close(int(number))
 
 
 @pytest.fixture
@@ -361,7 +366,7 @@ def test_a_file_that_moved_to_another_branch_is_looked_up_again_before_it_is_ope
             use()
     file = writer.fs.file(reading).file
     assert file is not None
-    assert writer.archive.contents.read(file.reading(), 0, MIB) == data
+    assert writer.archive.contents.read(file.map, 0, MIB) == data
     writer.fs.close(reading)
 
 

@@ -1,0 +1,339 @@
+/* Gives an unmodified pyfuse3 what its libfuse does not have: kernel passthrough, reads without Python, and requests
+ * that it does not know (COPY_FILE_RANGE, LSEEK, FALLOCATE).
+ *
+ * This module is loaded with RTLD_GLOBAL before pyfuse3, so that pyfuse3's call of fuse_session_new resolves to the one
+ * here. That makes the session with libfuse's own and puts our `read` and `writev` between it and /dev/fuse. `read`
+ * notes the opcode of every request under its `unique`; `writev` changes a reply only if its `unique` was noted.
+ * Layouts: include/uapi/linux/fuse.h (Linux 6.9 and later for passthrough).
+ */
+#define _GNU_SOURCE
+#include "hooks.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Newer than some distributions' headers. */
+#define OPEN_PASSTHROUGH (1u << 7)
+#define INIT_EXT (1u << 30)
+#define INIT_PARALLEL_DIROPS (1u << 18)
+#define INIT2_PASSTHROUGH (1u << 5)
+#define MINOR_WITH_PASSTHROUGH 40
+#define DEV_BACKING_OPEN 0x4010e501ul
+#define DEV_BACKING_CLOSE 0x4004e502ul
+struct backing_map {
+    int32_t fd;
+    uint32_t flags;
+    uint64_t padding;
+};
+struct init_out { /* fuse_init_out of 7.40 */
+    uint32_t major, minor, max_readahead, flags;
+    uint16_t max_background, congestion_threshold;
+    uint32_t max_write, time_gran;
+    uint16_t max_pages, map_alignment;
+    uint32_t flags2, max_stack_depth, unused[6];
+};
+
+/* struct fuse_custom_io of libfuse 3.11; what later versions add stays NULL. */
+struct custom_io {
+    ssize_t (*writev)(int, struct iovec *, int, void *);
+    ssize_t (*read)(int, void *, size_t, void *);
+    void *none[6];
+};
+
+#define BUCKETS 1024
+#define OWN_NAME '\1' /* begins the names of attributes that stand for requests pyfuse3 does not know */
+
+struct pending {
+    uint64_t unique;
+    uint32_t opcode;
+    struct pending *next;
+};
+struct named {
+    uint64_t handle;
+    int32_t backing;
+    struct named *next;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the two lists */
+static struct pending *pending[BUCKETS];
+static struct named *named;
+static int session_fd = -1;
+static uint64_t turn_mask; /* bits of a node number that are not part of st_ino */
+static bool wanted, passthrough_wanted, offered, negotiated;
+static uint64_t requests[64];
+
+static void note(uint64_t unique, uint32_t opcode) {
+    struct pending *entry = malloc(sizeof *entry);
+    if (!entry)
+        return; /* the reply then goes out as pyfuse3 made it */
+    pthread_mutex_lock(&lock);
+    struct pending **bucket = &pending[unique / 2 % BUCKETS];
+    *entry = (struct pending){unique, opcode, *bucket};
+    *bucket = entry;
+    pthread_mutex_unlock(&lock);
+}
+
+/* The opcode of the request that is being answered; 0 when it was not noted. */
+static uint32_t take(uint64_t unique) {
+    uint32_t opcode = 0;
+    pthread_mutex_lock(&lock);
+    for (struct pending **at = &pending[unique / 2 % BUCKETS]; *at; at = &(*at)->next)
+        if ((*at)->unique == unique) {
+            struct pending *entry = *at;
+            opcode = entry->opcode;
+            *at = entry->next;
+            free(entry);
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+    return opcode;
+}
+
+static bool take_named(uint64_t handle, int32_t *backing) {
+    bool found = false;
+    pthread_mutex_lock(&lock);
+    for (struct named **at = &named; *at; at = &(*at)->next)
+        if ((*at)->handle == handle) {
+            struct named *entry = *at;
+            *backing = entry->backing;
+            *at = entry->next;
+            free(entry);
+            found = true;
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+/* st_ino is the node's number without its turn; numbers below 2^44 are made of a hash and have none. */
+static void mask_ino(uint64_t *ino) {
+    if (*ino >> 44)
+        *ino &= ~turn_mask;
+}
+
+static void mend_entry(struct fuse_entry_out *entry) { mask_ino(&entry->attr.ino); }
+
+static void mend_open(struct fuse_open_out *open) {
+    int32_t backing;
+    if (!take_named(open->fh, &backing))
+        return;
+    open->open_flags = (open->open_flags | OPEN_PASSTHROUGH) & ~(uint32_t)(FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE);
+    open->padding = (uint32_t)backing;
+}
+
+static void mend_init(struct init_out *init) {
+    init->flags |= INIT_PARALLEL_DIROPS;
+    if (!passthrough_wanted || !offered)
+        return;
+    init->minor = init->minor < MINOR_WITH_PASSTHROUGH ? MINOR_WITH_PASSTHROUGH : init->minor;
+    init->flags |= INIT_EXT;
+    init->flags2 |= INIT2_PASSTHROUGH;
+    init->max_stack_depth = 1;
+    negotiated = true;
+}
+
+static void mend_listing(char *data, size_t length) {
+    while (length >= FUSE_NAME_OFFSET_DIRENTPLUS) {
+        struct fuse_direntplus *entry = (struct fuse_direntplus *)data;
+        size_t size = FUSE_DIRENTPLUS_SIZE(entry);
+        mend_entry(&entry->entry_out);
+        mask_ino(&entry->dirent.ino);
+        if (size >= length)
+            return;
+        data += size, length -= size;
+    }
+}
+
+static void mend(uint32_t opcode, char *data, size_t length) {
+    switch (opcode) {
+    case FUSE_INIT:
+        if (length >= sizeof(struct init_out))
+            mend_init((struct init_out *)data);
+        break;
+    case FUSE_LOOKUP:
+    case FUSE_MKNOD:
+    case FUSE_MKDIR:
+    case FUSE_SYMLINK:
+    case FUSE_LINK:
+        if (length >= sizeof(struct fuse_entry_out))
+            mend_entry((struct fuse_entry_out *)data);
+        break;
+    case FUSE_CREATE:
+        if (length >= sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)) {
+            mend_entry((struct fuse_entry_out *)data);
+            mend_open((struct fuse_open_out *)(data + sizeof(struct fuse_entry_out)));
+        }
+        break;
+    case FUSE_OPEN:
+        if (length >= sizeof(struct fuse_open_out))
+            mend_open((struct fuse_open_out *)data);
+        break;
+    case FUSE_GETATTR:
+    case FUSE_SETATTR:
+        if (length >= sizeof(struct fuse_attr_out))
+            mask_ino(&((struct fuse_attr_out *)data)->attr.ino);
+        break;
+    case FUSE_READDIRPLUS:
+        mend_listing(data, length);
+        break;
+    }
+}
+
+static ssize_t hook_writev(int fd, struct iovec *parts, int count, void *unused) {
+    (void)unused;
+    const struct fuse_out_header *out = parts[0].iov_base;
+    if (out->unique) {
+        uint32_t opcode = take(out->unique);
+        if (count == 2 && !out->error && parts[0].iov_len == sizeof *out)
+            mend(opcode, parts[1].iov_base, parts[1].iov_len);
+    }
+    return writev(fd, parts, count);
+}
+
+/* Makes a request that pyfuse3 does not know one for an attribute whose name says what is asked. */
+static ssize_t rename_request(struct fuse_in_header *in, size_t room, const char *name) {
+    struct fuse_getxattr_in *body = (struct fuse_getxattr_in *)(in + 1);
+    size_t length = strlen(name) + 1, total = sizeof *in + sizeof *body + length;
+    if (total > room)
+        return -1;
+    *body = (struct fuse_getxattr_in){.size = 64};
+    memcpy(body + 1, name, length);
+    in->opcode = FUSE_GETXATTR;
+    in->len = (uint32_t)total;
+    return (ssize_t)total;
+}
+
+static ssize_t translate(struct fuse_in_header *in, ssize_t length, size_t room) {
+    char name[160];
+    if (in->opcode == FUSE_COPY_FILE_RANGE) {
+        struct fuse_copy_file_range_in ask = *(struct fuse_copy_file_range_in *)(in + 1);
+        snprintf(name, sizeof name, "%ccopy %llu %llu %llu %llu %llu", OWN_NAME, (unsigned long long)ask.fh_in,
+                 (unsigned long long)ask.off_in, (unsigned long long)ask.fh_out, (unsigned long long)ask.off_out,
+                 (unsigned long long)ask.len);
+    } else if (in->opcode == FUSE_LSEEK) {
+        struct fuse_lseek_in ask = *(struct fuse_lseek_in *)(in + 1);
+        snprintf(name, sizeof name, "%cseek %llu %llu %u", OWN_NAME, (unsigned long long)ask.fh,
+                 (unsigned long long)ask.offset, ask.whence);
+    } else if (in->opcode == FUSE_FALLOCATE) {
+        struct fuse_fallocate_in ask = *(struct fuse_fallocate_in *)(in + 1);
+        snprintf(name, sizeof name, "%callocate %llu %llu %llu %u", OWN_NAME, (unsigned long long)ask.fh,
+                 (unsigned long long)ask.offset, (unsigned long long)ask.length, ask.mode);
+    } else {
+        return length;
+    }
+    ssize_t renamed = rename_request(in, room, name);
+    return renamed < 0 ? length : renamed;
+}
+
+static bool is_readable(int fd) {
+    struct pollfd ask = {.fd = fd, .events = POLLIN};
+    return poll(&ask, 1, 0) == 1 && ask.revents & POLLIN;
+}
+
+/* Looks at a request; false when it was answered here. */
+static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t room) {
+    requests[in->opcode < 64 ? in->opcode : 63]++;
+    switch (in->opcode) {
+    case FUSE_INIT: {
+        const struct fuse_init_in *init = (const struct fuse_init_in *)(in + 1);
+        bool extended = (size_t)*length >= sizeof *in + sizeof *init && init->flags & INIT_EXT;
+        offered = extended && init->flags2 & INIT2_PASSTHROUGH;
+        session_fd = fd;
+        wire_set_open(true);
+        break;
+    }
+    case FUSE_READ: {
+        const struct fuse_read_in *ask = (const struct fuse_read_in *)(in + 1);
+        if (reads_take(fd, in->unique, in->nodeid, ask->offset, ask->size))
+            return false;
+        break;
+    }
+    case FUSE_INTERRUPT: /* pyfuse3 has no use for it, and libfuse would keep those for reads that never reach it */
+        return false;
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+        return true;
+    case FUSE_GETXATTR: {
+        char *name = (char *)(in + 1) + sizeof(struct fuse_getxattr_in);
+        if (*name == OWN_NAME)
+            *name = '?'; /* nobody but us may ask so */
+        break;
+    }
+    default:
+        *length = translate(in, *length, room);
+    }
+    note(in->unique, in->opcode);
+    return true;
+}
+
+static ssize_t hook_read(int fd, void *buffer, size_t room, void *unused) {
+    (void)unused;
+    for (;;) {
+        ssize_t length = read(fd, buffer, room);
+        if (length < (ssize_t)sizeof(struct fuse_in_header) || look_at(fd, buffer, &length, room))
+            return length;
+        if (!is_readable(fd)) {
+            errno = EINTR; /* pyfuse3 waits for the next one */
+            return -1;
+        }
+    }
+}
+
+__attribute__((visibility("default"))) void *fuse_session_new(void *args, const void *operations, size_t size,
+                                                              void *data) {
+    void *library = dlopen("libfuse3.so.3", RTLD_LAZY | RTLD_NOLOAD);
+    void *(*make)(void *, const void *, size_t, void *) = NULL;
+    int (*set_io)(void *, const struct custom_io *, int) = NULL;
+    if (library) {
+        *(void **)&make = dlsym(library, "fuse_session_new");
+        *(void **)&set_io = dlsym(library, "fuse_session_custom_io");
+        if (!set_io)
+            *(void **)&set_io = dlsym(library, "fuse_session_custom_io_30");
+    }
+    if (!make)
+        return NULL;
+    void *session = make(args, operations, size, data);
+    static const struct custom_io io = {hook_writev, hook_read, {NULL}};
+    if (session && wanted && set_io)
+        set_io(session, &io, 0); /* fuse_session_mount puts the real descriptor there */
+    return session;
+}
+
+void session_want(bool passthrough, uint64_t mask) {
+    wanted = true;
+    passthrough_wanted = passthrough;
+    turn_mask = mask;
+}
+
+bool session_is_there(void) { return session_fd >= 0; }
+
+bool session_passes(void) { return negotiated; }
+
+uint64_t session_requests(uint32_t opcode) { return requests[opcode]; }
+
+int session_open_backing(int fd) {
+    struct backing_map map = {.fd = fd};
+    return ioctl(session_fd, DEV_BACKING_OPEN, &map);
+}
+
+int session_close_backing(uint32_t backing) { return ioctl(session_fd, DEV_BACKING_CLOSE, &backing); }
+
+int session_name(uint64_t handle, int32_t backing) {
+    struct named *entry = malloc(sizeof *entry);
+    if (!entry)
+        return -1;
+    pthread_mutex_lock(&lock);
+    *entry = (struct named){handle, backing, named};
+    named = entry;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
