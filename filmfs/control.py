@@ -4,6 +4,7 @@ One line of JSON each way over `ARCHIVE/control.sock`: {"command", "arguments"} 
 The error is the name of a class of core.errors, so the exit code is the same with and without a daemon.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -75,8 +76,11 @@ def failure(error: FilmFSError) -> dict[str, Any]:
 
 
 def _ask_daemon(root: str, command: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    if lock_holder(root) is None:
+    holder = lock_holder(root)
+    if holder is None:
         return None
+    if command != "status" and holder.mountpoint:
+        _await_closes(holder.mountpoint)
     with short_path(root) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_CONNECT_S)
         try:
@@ -91,6 +95,17 @@ def _ask_daemon(root: str, command: str, arguments: dict[str, Any]) -> dict[str,
         raise Busy(f"the process that has {root} mounted went away before it answered; try again")
     answer: dict[str, Any] = json.loads(line)
     return answer
+
+
+def _await_closes(mountpoint: str) -> None:
+    """What was closed before a command shall be closed for it.
+
+    The kernel tells the daemon of a close when who closed goes on already, but before a question that is asked now, so
+    the question's answer comes after. The daemon may not ask: a thread of its own that waits for its answer would
+    outlive a kill of it and hold the mount.
+    """
+    with contextlib.suppress(OSError):
+        os.statvfs(mountpoint)
 
 
 def _result(answer: dict[str, Any]) -> dict[str, Any]:

@@ -175,6 +175,7 @@ class Writer:
 
     def _command(self) -> None:
         assert self._archive is not None
+        os.statvfs(self._top)  # as every command does: the kernel has told of all closes when this is answered
         branch = os.path.basename(os.path.dirname(self._top))
         if self._branches < 8 and self._chance.random() < 0.4:
             point = f"{branch}-{self._chance.randrange(1 << 40)}"
