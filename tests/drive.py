@@ -238,5 +238,6 @@ def _argument(argument: object) -> str | bytes:
 
 
 def _read_within(descriptor: int, seconds: float) -> bytes:
-    ready, _, _ = select.select([descriptor], [], [], seconds)
-    return os.read(descriptor, 65536) if ready else b""
+    poll = select.poll()  # unlike select good for any number of a descriptor
+    poll.register(descriptor, select.POLLIN)
+    return os.read(descriptor, 65536) if poll.poll(seconds * 1000) else b""

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
@@ -171,25 +172,31 @@ class _Walk:
         """The whole check."""
         places: list[Places] = []
         try:
-            database = Database(os.path.join(self.root, "meta.lmdb"), readonly=True)
-            blobs = Blobs(self.root, database)
-            listed = listed_files(blobs)
-            with database.snapshot() as snapshot:
-                work = self._walk_records(snapshot, database, blobs, listed, progress)
-            if data:
-                # Not in the view of the walk: a view that is held for hours keeps the database from reusing pages.
-                bytes_check = BytesCheck(database, blobs, self.findings, Meter(progress, work.bytes))
-                bytes_check.run(work)
-                self.counts["bytes_verified"] = bytes_check.verified
-            if self.findings.found:
-                progress(0, 1, "places")
-                with database.read() as transaction:
-                    places = PlaceFinder(transaction, self.points).find(self.findings.found)
+            with (
+                closing(Database(os.path.join(self.root, "meta.lmdb"), readonly=True)) as database,
+                closing(Blobs(self.root, database)) as blobs,
+            ):
+                places = self._look_at_everything(database, blobs, data=data, progress=progress)
         except FilmFSError as error:
             self.findings.add(FaultKind.DATABASE, f"the walk ended early: {error}; {_WAY_OUT}")
         age = age_of_copy(self.root)
         faults, notes = tuple(self._faults(places)), tuple(self.findings.notes)
         return Report(faults, notes, **self.counts, copy_age_s=None if age is None else int(age))
+
+    def _look_at_everything(self, database: Database, blobs: Blobs, *, data: bool, progress: Progress) -> list[Places]:
+        listed = listed_files(blobs)
+        with database.snapshot() as snapshot:
+            work = self._walk_records(snapshot, database, blobs, listed, progress)
+        if data:
+            # Not in the view of the walk: a view that is held for hours keeps the database from reusing pages.
+            bytes_check = BytesCheck(database, blobs, self.findings, Meter(progress, work.bytes))
+            bytes_check.run(work)
+            self.counts["bytes_verified"] = bytes_check.verified
+        if not self.findings.found:
+            return []
+        progress(0, 1, "places")
+        with database.read() as transaction:
+            return PlaceFinder(transaction, self.points).find(self.findings.found)
 
     def _walk_records(
         self, snapshot: Snapshot, database: Database, blobs: Blobs, listed: set[bytes], progress: Progress

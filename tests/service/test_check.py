@@ -1,5 +1,6 @@
 """`check`: a sound archive is called sound whatever was cut off, and each sort of damage is found where it shows."""
 
+import gc
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from filmfs.archive import Archive, Mode
 from filmfs.archive.adding import scan, take_bytes
 from filmfs.archive.check import Report, check_archive
+from filmfs.archive.check import main as walk
 from filmfs.archive.commands import run_and_flush
 from filmfs.core.errors import NotAnArchive, WrongVersion
 from filmfs.core.extents import Extent, ExtentMap
@@ -226,6 +228,13 @@ def test_it_runs_beside_a_process_that_holds_the_lock_and_writes(root: str) -> N
         assert check_archive(root, data=True).faults == ()
         archive.history.seal_all()
         assert check_archive(root, data=True).faults == ()
+
+
+def test_the_walk_leaves_nothing_open(root: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    walk([root, "--data"])
+    gc.enable()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_progress_is_told_and_ends_at_all_of_it(root: str) -> None:
