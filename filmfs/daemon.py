@@ -31,6 +31,7 @@ from filmfs.mount.flushing import Flusher
 from filmfs.mount.following import follow
 from filmfs.mount.options import check_mountpoint, check_options
 from filmfs.mount.session import Session
+from filmfs.mount.table import read_far_ahead
 from filmfs.mount.watchdog import Watchdog
 from filmfs.vfs.filesystem import FileSystem
 
@@ -81,6 +82,7 @@ class Daemon:
     def __init__(self, archive: Archive, mountpoint: str, options: set[str]) -> None:
         self._archive = archive
         self._mountpoint = mountpoint
+        self._real_mountpoint = os.path.realpath(mountpoint)  # now, while to look there asks nobody
         self._options = options
         self._started = time.time()
         self._disk = trio.CapacityLimiter(_DISK_THREADS)
@@ -171,6 +173,10 @@ class Daemon:
         """Another process looks: a thread of ours that waits for an answer would outlive a kill, and hold the mount."""
         with contextlib.suppress(OSError):
             await trio.run_process(["stat", "--", self._mountpoint], capture_stdout=True, check=False)
+        try:
+            read_far_ahead(self._real_mountpoint)
+        except OSError as error:
+            log.info("the kernel reads 128 KiB ahead in the mount; to have it read more needs root (%s)", error)
         notify(f"READY=1\nSTATUS=mounted at {self._mountpoint}")
         on_ready()
 

@@ -6,14 +6,7 @@ import os
 from typing import Any
 
 from filmfs.core.errors import NotFound, Usage
-
-
-def filmfs_mounts() -> list[str]:
-    """The mountpoints of all filmfs mounts, longest first."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        lines = [line.split() for line in table]
-    found = [_unescaped(line[4]) for line in lines if "fuse.filmfs" in line]
-    return sorted(found, key=len, reverse=True)
+from filmfs.mount.table import filmfs_mounts
 
 
 def readonly_mounts(root: str) -> list[dict[str, Any]]:
@@ -73,11 +66,3 @@ def _place(parts: list[str], path: str) -> str:
     if not parts or parts[0].startswith("."):
         raise Usage(f"{path} is not a file of a branch")
     return f"{parts[0]}:{'/'.join(parts[1:])}"
-
-
-def _unescaped(field: str) -> str:
-    """A path as mountinfo writes it: space, tab, newline and backslash as octal."""
-    raw = field.encode(errors="surrogateescape")
-    for octal, byte in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
-        raw = raw.replace(octal, byte)
-    return raw.decode(errors="surrogateescape")

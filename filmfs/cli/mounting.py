@@ -14,11 +14,12 @@ import typer
 
 from filmfs.archive.opening import CLEAN, end_of, find_archive, lock_holder
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
-from filmfs.cli.mountinfo import filmfs_mounts, readonly_mounts
+from filmfs.cli.mountinfo import readonly_mounts
 from filmfs.control import ask_status, refresh
 from filmfs.core import errors
 from filmfs.core.errors import Busy, DiskFailure, FilmFSError, NotFound, Refused
 from filmfs.mount.options import check_mountpoint, check_options
+from filmfs.mount.table import filmfs_mounts
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* A run of a file: `length` bytes at `offset` are those of sources[source] from `from` on. Gaps read as zeros. */
 struct run {
@@ -32,8 +33,11 @@ bool reads_take(int fd, uint64_t unique, uint64_t node, uint64_t offset, uint32_
 bool reads_failure(uint64_t *node, int *error);
 uint64_t reads_served(void);
 
-/* Sends a reply, unless the session was closed; a descriptor's number may belong to another file then. */
-ssize_t wire_reply(int fd, uint64_t unique, int error, const void *data, size_t length);
+/* Sends a reply of `count` parts, of which the first is for the header, unless the session was closed; a descriptor's
+ * number may belong to another file then. As writev(2). */
+ssize_t wire_reply(int fd, uint64_t unique, int error, struct iovec *parts, int count);
+/* The same for a reply that lies in a pipe, header and all. */
+ssize_t wire_splice(int fd, int pipe, size_t length);
 void wire_set_open(bool open);
 
 /* What the next session shall do, and which bits of a node's number are not part of st_ino. */

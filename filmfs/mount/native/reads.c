@@ -3,6 +3,7 @@
 #include "hooks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 #define THREADS 8
 #define FAILURES 64
 #define INLINE_MAX (1u << 16) /* more is a copy that another core can make meanwhile */
+#define PIPED_MIN (1u << 16)  /* less is cheaper to copy */
+#define PAGE 4096u
+#define SLOTS 256u            /* what a pipe may have without privileges (/proc/sys/fs/pipe-max-size) */
 #define BUFFER (1u << 20)     /* libfuse asks the kernel for requests of at most so much */
 
 struct table {
@@ -47,6 +51,7 @@ static size_t failure_count;
 
 static pthread_rwlock_t wire = PTHREAD_RWLOCK_INITIALIZER;
 static bool wire_is_open;
+static char zeros[BUFFER]; /* never written: one page of the kernel's */
 
 static void free_table(struct table *table) {
     for (size_t i = 0; i < table->source_count; i++) {
@@ -132,22 +137,37 @@ static int fetch(const struct source *source, uint64_t from, char *out, size_t l
     return 0;
 }
 
+/* Bytes of a file that lie together; without a source they are zeros. */
+struct piece {
+    const struct source *source;
+    uint64_t from;
+    size_t length;
+};
+
+/* What the file has at `offset`, `length` bytes of it at most. `run` is the first one that ends after it, and goes on. */
+static struct piece next_piece(const struct table *table, size_t *run, uint64_t offset, size_t length) {
+    const struct run *at = *run < table->run_count ? &table->runs[*run] : NULL;
+    if (!at || at->offset >= offset + length)
+        return (struct piece){NULL, 0, length};
+    if (at->offset > offset)
+        return (struct piece){NULL, 0, (size_t)(at->offset - offset)};
+    uint64_t skipped = offset - at->offset, left = at->length - skipped;
+    if (left <= length)
+        ++*run;
+    return (struct piece){&table->sources[at->source], at->from + skipped, left < length ? (size_t)left : length};
+}
+
 static int fill(const struct table *table, uint64_t offset, char *out, size_t length, int flags) {
-    for (size_t i = find_run(table, offset); length; i++) {
-        const struct run *run = i < table->run_count ? &table->runs[i] : NULL;
-        size_t gap = length;
-        if (run && run->offset < offset + length)
-            gap = run->offset > offset ? (size_t)(run->offset - offset) : 0;
-        memset(out, 0, gap);
-        out += gap, offset += gap, length -= gap;
-        if (!length)
-            break;
-        uint64_t skipped = offset - run->offset;
-        size_t part = run->length - skipped < length ? (size_t)(run->length - skipped) : length;
-        int error = fetch(&table->sources[run->source], run->from + skipped, out, part, flags);
+    for (size_t run = find_run(table, offset); length;) {
+        struct piece piece = next_piece(table, &run, offset, length);
+        int error = 0;
+        if (piece.source)
+            error = fetch(piece.source, piece.from, out, piece.length, flags);
+        else
+            memset(out, 0, piece.length);
         if (error)
             return error;
-        out += part, offset += part, length -= part;
+        out += piece.length, offset += piece.length, length -= piece.length;
     }
     return 0;
 }
@@ -161,16 +181,93 @@ static void note_failure(uint64_t node, int error) {
     pthread_mutex_unlock(&lock);
 }
 
-static void answer(const struct job *job, char *buffer, size_t length) {
-    int error = fill(job->table, job->offset, buffer, length, 0);
+/* What a thread works with. */
+struct lane {
+    int out, in; /* of a pipe, -1: none */
+    char *buffer;
+};
+
+static void close_pipe(struct lane *lane) {
+    if (lane->in >= 0)
+        close(lane->in), close(lane->out);
+    lane->in = lane->out = -1;
+}
+
+static bool have_pipe(struct lane *lane) {
+    int ends[2];
+    if (lane->in < 0 && pipe2(ends, O_CLOEXEC) == 0) {
+        lane->out = ends[0], lane->in = ends[1];
+        if (fcntl(lane->in, F_SETPIPE_SZ, SLOTS * PAGE) < (int)(SLOTS * PAGE))
+            close_pipe(lane);
+    }
+    return lane->in >= 0;
+}
+
+/* Puts memory or pages of the page cache into a pipe, without a copy. 0, or an errno. */
+static int pour(const struct piece *piece, int pipe) {
+    struct iovec part = {piece->source ? piece->source->bytes + piece->from : zeros, piece->length};
+    off_t from = (off_t)piece->from;
+    size_t left = piece->length;
+    while (left) {
+        ssize_t done = piece->source && piece->source->fd >= 0
+                           ? splice(piece->source->fd, &from, pipe, NULL, left, 0)
+                           : vmsplice(pipe, &part, 1, 0);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return done ? errno : EIO; /* shorter than its record says */
+        part.iov_base = (char *)part.iov_base + done, part.iov_len -= (size_t)done;
+        left -= (size_t)done;
+    }
+    return 0;
+}
+
+/* How many slots of a pipe the pieces of a read take, each page one at most. */
+static size_t slots_of(const struct job *job) {
+    uint64_t offset = job->offset;
+    size_t left = job->size, slots = 1;
+    for (size_t run = find_run(job->table, offset); left && slots <= SLOTS;) {
+        struct piece piece = next_piece(job->table, &run, offset, left);
+        slots += piece.length / PAGE + 2;
+        offset += piece.length, left -= piece.length;
+    }
+    return slots;
+}
+
+/* Answers without copying: the kernel takes the pages from its own cache. False: nothing was sent. */
+static bool answer_by_pipe(const struct job *job, struct lane *lane) {
+    if (job->size < PIPED_MIN || slots_of(job) > SLOTS || !have_pipe(lane))
+        return false;
+    struct fuse_out_header out = {.unique = job->unique, .len = (uint32_t)sizeof out + job->size};
+    uint64_t offset = job->offset;
+    size_t left = job->size;
+    int error = write(lane->in, &out, sizeof out) == sizeof out ? 0 : EIO;
+    for (size_t run = find_run(job->table, offset); left && !error;) {
+        struct piece piece = next_piece(job->table, &run, offset, left);
+        error = pour(&piece, lane->in);
+        offset += piece.length, left -= piece.length;
+    }
+    if (!error && wire_splice(job->fd, lane->out, out.len) == (ssize_t)out.len)
+        return true;
+    close_pipe(lane); /* with what is left in it */
+    return !error;    /* what the kernel refused it has answered itself */
+}
+
+static void answer(const struct job *job, struct lane *lane) {
+    if (answer_by_pipe(job, lane))
+        return;
+    if (!lane->buffer)
+        lane->buffer = aligned_alloc(PAGE, BUFFER);
+    int error = lane->buffer ? fill(job->table, job->offset, lane->buffer, job->size, 0) : ENOMEM;
     if (error)
         note_failure(job->table->node, error);
-    wire_reply(job->fd, job->unique, error ? EIO : 0, buffer, length);
+    struct iovec parts[2] = {[1] = {lane->buffer, job->size}};
+    wire_reply(job->fd, job->unique, error ? EIO : 0, parts, error ? 1 : 2);
 }
 
 static void *run_thread(void *unused) {
     (void)unused;
-    char *buffer = NULL;
+    struct lane lane = {-1, -1, NULL};
     for (;;) {
         pthread_mutex_lock(&lock);
         idle++;
@@ -182,12 +279,7 @@ static void *run_thread(void *unused) {
         if (!first)
             last = &first;
         pthread_mutex_unlock(&lock);
-        if (!buffer)
-            buffer = aligned_alloc(4096, BUFFER);
-        if (buffer)
-            answer(job, buffer, job->size);
-        else
-            wire_reply(job->fd, job->unique, ENOMEM, NULL, 0);
+        answer(job, &lane);
         leave(job->table);
         free(job);
     }
@@ -238,7 +330,8 @@ bool reads_take(int fd, uint64_t unique, uint64_t node, uint64_t offset, uint32_
     if (length <= INLINE_MAX) {
         char buffer[INLINE_MAX];
         if (fill(table, offset, buffer, length, RWF_NOWAIT) == 0) {
-            wire_reply(fd, unique, 0, buffer, length);
+            struct iovec parts[2] = {[1] = {buffer, length}};
+            wire_reply(fd, unique, 0, parts, 2);
             leave(table);
             return true;
         }
@@ -267,12 +360,20 @@ uint64_t reads_served(void) {
     return count;
 }
 
-ssize_t wire_reply(int fd, uint64_t unique, int error, const void *data, size_t length) {
-    struct fuse_out_header out = {.unique = unique, .error = -error};
-    struct iovec parts[2] = {{&out, sizeof out}, {(void *)data, error ? 0 : length}};
-    out.len = (uint32_t)(sizeof out + parts[1].iov_len);
+ssize_t wire_reply(int fd, uint64_t unique, int error, struct iovec *parts, int count) {
+    struct fuse_out_header out = {.unique = unique, .error = -error, .len = sizeof out};
+    parts[0] = (struct iovec){&out, sizeof out};
+    for (int i = 1; i < count; i++)
+        out.len += (uint32_t)parts[i].iov_len;
     pthread_rwlock_rdlock(&wire);
-    ssize_t done = wire_is_open ? writev(fd, parts, 2) : -1;
+    ssize_t done = wire_is_open ? writev(fd, parts, count) : -1;
+    pthread_rwlock_unlock(&wire);
+    return done;
+}
+
+ssize_t wire_splice(int fd, int pipe, size_t length) {
+    pthread_rwlock_rdlock(&wire);
+    ssize_t done = wire_is_open ? splice(pipe, NULL, fd, NULL, length, 0) : -1;
     pthread_rwlock_unlock(&wire);
     return done;
 }

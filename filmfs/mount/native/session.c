@@ -27,6 +27,7 @@
 #define INIT_PARALLEL_DIROPS (1u << 18)
 #define INIT2_PASSTHROUGH (1u << 5)
 #define MINOR_WITH_PASSTHROUGH 40
+#define REQUEST_PAGES 128 /* half of what is read ahead: two threads answer at once, and each reply fits into a pipe */
 #define DEV_BACKING_OPEN 0x4010e501ul
 #define DEV_BACKING_CLOSE 0x4004e502ul
 struct backing_map {
@@ -132,6 +133,8 @@ static void mend_open(struct fuse_open_out *open) {
 
 static void mend_init(struct init_out *init) {
     init->flags |= INIT_PARALLEL_DIROPS;
+    if (init->max_pages > REQUEST_PAGES)
+        init->max_pages = REQUEST_PAGES;
     if (!passthrough_wanted || !offered)
         return;
     init->minor = init->minor < MINOR_WITH_PASSTHROUGH ? MINOR_WITH_PASSTHROUGH : init->minor;
