@@ -291,7 +291,7 @@ class Operations(pyfuse3.Operations):
         if file is None:
             raise pyfuse3.FUSEError(errno.EROFS)
         if len(buf) < _INLINE_WRITE and self._patience.is_disk_quick:
-            with self._patience.noting():
+            with self._patience:
                 file.write(off, buf)
         else:
             where = file.place(off, buf)

@@ -5,31 +5,27 @@ a writer back because the disk cannot keep up, everybody would be held back with
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 _LATE_S = 0.02
 _AWAY_S = 5.0
 
 
 class Patience:
-    """What the last writes took."""
+    """What the last writes took: each is a block, `with patience:`."""
 
     def __init__(self) -> None:
         self._late_until = 0.0
+        self._start = 0.0
 
     @property
     def is_disk_quick(self) -> bool:
         """Whether no write was late for some seconds."""
         return time.monotonic() >= self._late_until
 
-    @contextmanager
-    def noting(self) -> Iterator[None]:
-        """Notes what the block takes, which writes."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            end = time.monotonic()
-            if end - start > _LATE_S:
-                self._late_until = end + _AWAY_S
+    def __enter__(self) -> None:
+        self._start = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        end = time.monotonic()
+        if end - self._start > _LATE_S:
+            self._late_until = end + _AWAY_S

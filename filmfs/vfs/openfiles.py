@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from filmfs.core.errors import TooLarge, from_os_error
 from filmfs.core.extents import Extent, ExtentMap, Hole, MapBuilder
-from filmfs.core.ids import EMPTY_CONTENT, BlobId, ContentId, DraftId, FileId, identify
+from filmfs.core.ids import BlobId, ContentId, DraftId, FileId, identify_leaf
 from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pack_extents
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE
 from filmfs.versioning.history import History
@@ -80,6 +80,7 @@ class OpenFile:
         self._map = MapBuilder(self._load(inode.content))
         self._source: ContentRef = inode.content
         self._small: bytearray | None = None
+        self._small_map: ExtentMap | None = None  # of what is in `_small`, once it was asked for
         self._closed: _Closed | None = None  # set while a writing session lasts
         self._draft: DraftId | None = None
         self._whole: Staging | None = None
@@ -354,7 +355,7 @@ class OpenFile:
         if isinstance(before.content, int) and before.content != self._source:
             self._drop(before.content)
         if self._small is not None:
-            self._map = MapBuilder(ExtentMap.of_bytes(bytes(self._small)))
+            self._map = MapBuilder(self._now())
             self._small = None
         self._draft = None
         self._release_staging()
@@ -411,7 +412,11 @@ class OpenFile:
             tell()
 
     def _now(self) -> ExtentMap:
-        return self._map.value if self._small is None else ExtentMap.of_bytes(bytes(self._small))
+        if self._small is None:
+            return self._map.value
+        if self._small_map is None:
+            self._small_map = ExtentMap.of_bytes(bytes(self._small))
+        return self._small_map
 
     def _row(self) -> Inode | None:
         """The file's row; None once its last name is gone, whoever took it."""
@@ -444,12 +449,14 @@ class OpenFile:
         self._tell_change()
         inode = self._row() or self._last
         self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
-        self._pinned = self._map.value.blobs()
-        self._history.drafts.pin(self._pinned)
         size = self._map.size
+        if size:
+            self._pinned = self._map.value.blobs()
+            self._history.drafts.pin(self._pinned)
         needed = size if keep is None else min(keep, size)
         if size <= LITERAL_MAX:
             self._small = bytearray(self._contents.read(self._map.value, 0, size))
+            self._small_map = None
         elif needed and size <= _COPY_UP and self._map.value.stored == size:
             data = self._contents.read(self._map.value, 0, size)
             self._whole = self._stage()
@@ -490,8 +497,7 @@ class OpenFile:
         if self._copied is not None and self._copied[1] == self._map.value:
             return self._copied[0]
         if self._small is not None or self._map.size <= LITERAL_MAX:
-            now = self._now()
-            return self._literal(self._contents.read(now, 0, now.size))
+            return self._literal()
         if self._draft is None:
             self._draft = self._history.new_draft()
         assert isinstance(self.view, Tree)
@@ -501,11 +507,14 @@ class OpenFile:
         self._history.drafts.keep(self._draft, self._map.value, self.file, layer, base_content)
         return self._draft
 
-    def _literal(self, data: bytes) -> ContentId | None:
-        content, leaves = identify([data])
-        if content == EMPTY_CONTENT:
+    def _literal(self) -> ContentId | None:
+        extents = self._now()
+        if not extents.size:
             return None
-        extents = ExtentMap.of_bytes(data)
+        data = self._contents.read(extents, 0, extents.size)
+        if self._small is None:
+            extents = ExtentMap.of_bytes(data)
+        content, leaves = identify_leaf(data)
         self._history.buffers.record((CONTENT, content, [extents.size, pack_extents(extents), leaves]))
         return content
 
@@ -523,8 +532,9 @@ class OpenFile:
             self._through.close()
             self._history.drafts.end_writing(self._through.blob)
         self._whole = self._log = self._through = self._copied = None
-        self._history.drafts.unpin(self._pinned)
-        self._pinned = set()
+        if self._pinned:
+            self._history.drafts.unpin(self._pinned)
+            self._pinned = set()
 
     def _release(self, staging: Staging) -> None:
         os.close(staging.descriptor)
@@ -535,6 +545,7 @@ class OpenFile:
             self._history.drafts.drop(draft, self._history.table.branches[self.view.branch].open)
 
     def _touch(self) -> None:
+        self._small_map = None
         self.mtime = self._history.clock()
         self.modified = True
 

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 import trio
 
-from filmfs.mount.eager import Eager
+from filmfs.mount.eager import Eager, Turnstile
 from tests.drive import Drive
 
 pytestmark = pytest.mark.mount
@@ -48,3 +49,47 @@ def test_it_waits_for_what_comes_later_and_gives_way_meanwhile() -> None:
     os.close(reading)
     os.close(writing)
     assert ran == ["before"]
+
+
+def test_one_at_a_time_is_past_the_turnstile_and_who_waits_comes_next() -> None:
+    passed = []
+
+    async def main() -> None:
+        turnstile = Turnstile()
+
+        async def other() -> None:
+            async with turnstile:
+                passed.append("other")
+
+        async with trio.open_nursery() as nursery:
+            async with turnstile:
+                nursery.start_soon(other)
+                await trio.sleep(0.05)
+                passed.append("first")
+            await trio.sleep(0.05)
+
+    trio.run(main)
+    assert passed == ["first", "other"]
+
+
+def test_who_passes_the_turnstile_again_and_again_lets_others_run() -> None:
+    runs = []
+
+    async def main() -> None:
+        turnstile = Turnstile()
+
+        async def other() -> None:
+            while True:
+                runs.append(trio.current_time())
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            end = time.monotonic() + 0.2
+            while time.monotonic() < end:
+                async with turnstile:
+                    pass
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert len(runs) > 20

@@ -84,6 +84,7 @@ def test_root_keeps_set_id_bits(work: Path, change: Callable[[Path], Any]) -> No
 def test_a_file_that_is_changed_loses_its_capabilities(work: Path, change: Callable[[Path], Any]) -> None:
     file = _make(work / "f", 0o755)
     os.setxattr(file, "security.capability", CAPABILITY)
+    assert os.getxattr(file, "security.capability") == CAPABILITY
     change(file)
     with fails(errno.ENODATA):
         os.getxattr(file, "security.capability")

@@ -51,6 +51,8 @@ struct custom_io {
 };
 
 #define BUCKETS 1024
+#define BARE 4096 /* files that are known to have no attributes */
+#define CAPABILITY "security.capability"
 #define OWN_NAME '\1' /* begins the names of attributes that stand for requests pyfuse3 does not know */
 
 struct pending {
@@ -71,6 +73,7 @@ static int session_fd = -1;
 static uint64_t turn_mask; /* bits of a node number that are not part of st_ino */
 static bool wanted, passthrough_wanted, offered, negotiated;
 static uint64_t requests[64];
+static uint64_t bare[BARE]; /* by a hash; a newer file takes the place of an older one */
 
 static void note(uint64_t unique, uint32_t opcode) {
     struct pending *entry = malloc(sizeof *entry);
@@ -123,6 +126,20 @@ static void mask_ino(uint64_t *ino) {
 
 static void mend_entry(struct fuse_entry_out *entry) { mask_ino(&entry->attr.ino); }
 
+/* A file that was just made has no attributes until somebody sets one. The kernel asks for one before every write. */
+static uint64_t *bare_place(uint64_t node) { return &bare[(node & ~turn_mask) * 0x9e3779b97f4a7c15u >> 52]; }
+
+static void note_bare(uint64_t node) { __atomic_store_n(bare_place(node), node & ~turn_mask, __ATOMIC_RELAXED); }
+
+static bool is_bare(uint64_t node) {
+    return __atomic_load_n(bare_place(node), __ATOMIC_RELAXED) == (node & ~turn_mask);
+}
+
+static void forget_bare(uint64_t node) {
+    if (is_bare(node))
+        __atomic_store_n(bare_place(node), 0, __ATOMIC_RELAXED);
+}
+
 static void mend_open(struct fuse_open_out *open) {
     int32_t backing;
     if (!take_named(open->fh, &backing))
@@ -172,6 +189,7 @@ static void mend(uint32_t opcode, char *data, size_t length) {
         break;
     case FUSE_CREATE:
         if (length >= sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)) {
+            note_bare(((struct fuse_entry_out *)data)->nodeid);
             mend_entry((struct fuse_entry_out *)data);
             mend_open((struct fuse_open_out *)(data + sizeof(struct fuse_entry_out)));
         }
@@ -269,8 +287,16 @@ static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t r
         char *name = (char *)(in + 1) + sizeof(struct fuse_getxattr_in);
         if (*name == OWN_NAME)
             *name = '?'; /* nobody but us may ask so */
+        if (is_bare(in->nodeid) && !strcmp(name, CAPABILITY)) {
+            struct iovec header;
+            wire_reply(fd, in->unique, ENODATA, &header, 1);
+            return false;
+        }
         break;
     }
+    case FUSE_SETXATTR:
+        forget_bare(in->nodeid);
+        break;
     default:
         *length = translate(in, *length, room);
     }
