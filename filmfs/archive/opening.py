@@ -82,16 +82,16 @@ class Archive:
         self._changes: list[tuple[BranchId, FileId, bytes | None]] = []
         self.busy_checks: list[Callable[[BranchId], bool]] = []
         self._lock = _take_lock(self.root, role) if mode is Mode.WRITE else None
-        try:
+        with contextlib.ExitStack() as undoing:
+            undoing.callback(self._unlock)
             self.database = Database(os.path.join(self.root, "meta.lmdb"), readonly=mode is Mode.READ)
+            undoing.callback(self.database.close)
             self._check_format()
             self.blobs = Blobs(self.root, self.database)
             self.contents = Contents(self.database, self.blobs)
             self.history = History(self.database, self.blobs, self.contents, clock)
             self.dropped = list(self._recover()) if mode is Mode.WRITE else []
-        except BaseException:
-            self._unlock()
-            raise
+            undoing.pop_all()
 
     @classmethod
     def create(cls, root: str, *, name: str | None = None, author: str, clock: Clock = time.time_ns) -> Settings:
@@ -125,6 +125,7 @@ class Archive:
 
     def close(self) -> None:
         """Closes everything. What was not flushed is lost."""
+        self.history.spares.close()
         self.blobs.close()
         self.database.close()
         self._unlock()
@@ -192,7 +193,8 @@ class Archive:
         path = os.path.join(self.blobs.staging_directory, name)
         size = os.path.getsize(path)
         os.unlink(path)
-        yield f"staging/{name}: {size} bytes that were never acknowledged"
+        if size:
+            yield f"staging/{name}: {size} bytes that were never acknowledged"
 
 
 @contextmanager

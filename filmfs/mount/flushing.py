@@ -37,6 +37,7 @@ class Flusher:
         self._asked = 0
         self._done = 0
         self._hurried = False
+        self.is_writing = False  # to the database: parts of it may have to be waited for
         self._sealing = False
         self._sealed_at = 0.0
         self.last_error: str | None = None
@@ -58,15 +59,19 @@ class Flusher:
 
     async def _flush_once(self) -> None:
         cut = self._fs.cut()
+        self.is_writing = True
         try:
             # Meanwhile: new changes go to new buffers; the cut's own stay visible until they are durable.
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._history.write, cut, limiter=self._disk)
+            self._history.database.current()  # now, while nothing is being written
         except BaseException as error:
             if self._history.failed(cut):
                 return await self._flush_once()
             self.last_error = str(error)
             raise
+        finally:
+            self.is_writing = False
         self._history.settle(cut)
         self.last_error = None
         if cut.seals or cut.discards or self._history.is_untidy:

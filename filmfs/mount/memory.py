@@ -14,6 +14,7 @@ from typing import TypeVar
 import trio
 
 from filmfs.core.errors import FilmFSError
+from filmfs.mount.flushing import Flusher
 from filmfs.store.residency import Residency, let_go_of_map
 from filmfs.versioning.prefault import touch_entries, touch_files
 from filmfs.vfs.filesystem import FileSystem
@@ -32,25 +33,31 @@ _MAPPED_MAX = 96 << 20  # bytes that the process may have mapped of it; the rest
 class Memory:
     """What of the database is in memory."""
 
-    def __init__(self, filesystem: FileSystem) -> None:
-        self.is_cold = True
+    def __init__(self, filesystem: FileSystem, flusher: Flusher) -> None:
+        self.has_all = False
+        self._flusher = flusher
         self._fs = filesystem
         self._database = filesystem.archive.database
         self._watcher = trio.CapacityLimiter(1)
         self._readers = trio.CapacityLimiter(_READERS)  # names do not wait for bytes that are read or written
         self._residency = Residency(self._database.file)
 
+    @property
+    def is_cold(self) -> bool:
+        """Whether to look at something may mean to wait for a disk: it is not in memory, or being written just now."""
+        return not self.has_all or self._flusher.is_writing
+
     async def run(self) -> None:
         """Looks for as long as the mount lives."""
         while True:
             try:
-                missing = await self._in_thread(self._look)
-                self.is_cold = bool(missing)
-                if missing and self._residency.size() <= _machine_bytes() // _SHARE:
+                missing, fits = await self._in_thread(self._look)
+                self.has_all = not missing
+                if missing and fits:
                     await self._in_thread(partial(self._residency.read_in, missing))
-                    self.is_cold = bool(await self._in_thread(self._look))
+                    self.has_all = not (await self._in_thread(self._look))[0]
             except (FilmFSError, OSError) as error:
-                self.is_cold = True
+                self.has_all = False
                 log.warning("whether the database is in memory cannot be told: %s", error)
             await trio.sleep(_LOOK_S)
 
@@ -71,10 +78,11 @@ class Memory:
         if following is not None:
             await trio.to_thread.run_sync(touch_entries, self._database, *following, limiter=self._readers)
 
-    def _look(self) -> list[int]:
+    def _look(self) -> tuple[list[int], bool]:
+        """What is missing, and whether all of it may be in memory."""
         if _mapped_bytes() > _MAPPED_MAX:
             let_go_of_map(os.path.realpath(self._database.file))
-        return self._residency.missing()
+        return self._residency.missing(), self._residency.size() <= _machine_bytes() // _SHARE
 
 
 def _machine_bytes() -> int:

@@ -10,7 +10,7 @@ import errno
 import os
 import pwd
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from stat import S_IFMT
 
 import pyfuse3
@@ -38,6 +38,7 @@ from filmfs.mount.memory import Memory
 from filmfs.mount.native import OWN_NAME
 from filmfs.mount.passing import Passing
 from filmfs.mount.patience import Patience
+from filmfs.mount.room import Room
 from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entry
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
@@ -74,6 +75,7 @@ class Operations(pyfuse3.Operations):
         self._flusher = flusher
         self._disk = disk
         self._patience = Patience()
+        self._room = Room(filesystem.statvfs)
 
     # Names
 
@@ -197,6 +199,8 @@ class Operations(pyfuse3.Operations):
     ) -> tuple[FileInfo, EntryAttributes]:
         if self.memory.is_cold:
             await self.memory.touch([], [(NodeId(parent_inode), name)])
+        if self._is_passed_on(flags, ctx):
+            await self._first(self._fs.history.spares.making())
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
         handle = self._open(made.node, flags & ~os.O_TRUNC, ctx)
         return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made, name)
@@ -204,6 +208,11 @@ class Operations(pyfuse3.Operations):
     @answers_fuse
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         node = NodeId(inode)
+        if self.memory.is_cold:
+            await self.memory.touch([node], [])
+        await self._first(self._fs.before_open(node))
+        if self._is_passed_on(flags, ctx):
+            await self._first(self._fs.history.spares.making())
         if flags & os.O_TRUNC:
             await self._flush_before_cut(node, 0)
         try:
@@ -228,8 +237,7 @@ class Operations(pyfuse3.Operations):
         access = flags & os.O_ACCMODE
         straight = self._passing.passes_reads and may_pass and self._fs.is_stable(node)
         if access == os.O_WRONLY:
-            # Who reads here and writes here copies, and a copy is rows, which a plain file cannot be.
-            straight = straight and self._passing.passes_writes(ctx.pid) and not self._fs.is_reading(ctx.pid)
+            straight = straight and self._is_passed_on(flags, ctx)
         elif access == os.O_RDWR:
             # It could be mapped, and what msync makes durable is then a staging file that no row may speak of yet.
             straight = False
@@ -250,6 +258,17 @@ class Operations(pyfuse3.Operations):
             self._fs.close(handle)
             return self._open(node, flags, ctx, may_pass=False)
         return handle
+
+    def _is_passed_on(self, flags: int, ctx: RequestContext) -> bool:
+        """Whether what a process is going to write to a new file may go past us."""
+        # Who reads here and writes here copies, and a copy is rows, which a plain file cannot be.
+        writes = flags & os.O_ACCMODE == os.O_WRONLY
+        return writes and self._passing.passes_writes(ctx.pid) and not self._fs.is_reading(ctx.pid)
+
+    async def _first(self, work: Callable[[], None] | None) -> None:
+        """Does what would wait for a disk in a thread."""
+        if work is not None:
+            await trio.to_thread.run_sync(work, limiter=self._disk)
 
     async def _flush_before_cut(self, node: NodeId, size: int) -> None:
         if self._fs.must_flush_before(node, size):
@@ -290,15 +309,16 @@ class Operations(pyfuse3.Operations):
         file = self._fs.file(fh).file
         if file is None:
             raise pyfuse3.FUSEError(errno.EROFS)
-        if len(buf) < _INLINE_WRITE and self._patience.is_disk_quick:
-            with self._patience:
-                file.write(off, buf)
-        else:
-            where = file.place(off, buf)
-            if where is not None:
-                # Meanwhile: the kernel holds other writes of this inode back; the handle keeps the file open.
-                await trio.to_thread.run_sync(write_placed, where, buf, limiter=self._disk)
-                file.placed(where)
+        # Meanwhile, here and below: the kernel holds other writes of this inode back; the handle keeps the file open.
+        await self._first(file.before_write(off + len(buf)))
+        where = file.place(off, buf)
+        if where is not None:
+            if len(buf) < _INLINE_WRITE and self._patience.is_disk_quick:
+                took_s = write_placed(where, buf)
+            else:
+                took_s = await trio.to_thread.run_sync(write_placed, where, buf, limiter=self._disk)
+            self._patience.note(took_s)
+            file.placed(where)
         self._fs.changes += 1
         return len(buf)
 
@@ -339,8 +359,7 @@ class Operations(pyfuse3.Operations):
 
     @answers_fuse
     async def statfs(self, ctx: RequestContext) -> StatvfsData:
-        disk = await trio.to_thread.run_sync(self._fs.statvfs, limiter=self._disk)
-        data = StatvfsData()
+        disk, data = await self._room.now(), StatvfsData()
         data.f_bsize, data.f_frsize = disk.f_bsize, disk.f_frsize
         data.f_blocks, data.f_bfree, data.f_bavail = disk.f_blocks, disk.f_bfree, disk.f_bavail
         data.f_files, data.f_ffree, data.f_favail = disk.f_files, disk.f_ffree, disk.f_favail

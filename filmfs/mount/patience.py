@@ -1,31 +1,25 @@
 """Whether small writes may go to the disk from the event loop.
 
 They are copies into the page cache, cheaper than a thread, for as long as the kernel takes them at once. When it holds
-a writer back because the disk cannot keep up, everybody would be held back with it: then threads write for a while.
+a writer back because the disk cannot keep up, everybody would be held back with it. So threads write until several
+writes in a row were quick, and again after each one that was not.
 """
 
-import time
-
-_LATE_S = 0.02
-_AWAY_S = 5.0
+_LATE_S = 0.005
+_PROVEN = 8
 
 
 class Patience:
-    """What the last writes took: each is a block, `with patience:`."""
+    """What the last writes took."""
 
     def __init__(self) -> None:
-        self._late_until = 0.0
-        self._start = 0.0
+        self._quick = 0
 
     @property
     def is_disk_quick(self) -> bool:
-        """Whether no write was late for some seconds."""
-        return time.monotonic() >= self._late_until
+        """Whether a write is likely to take no time."""
+        return self._quick >= _PROVEN
 
-    def __enter__(self) -> None:
-        self._start = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        end = time.monotonic()
-        if end - self._start > _LATE_S:
-            self._late_until = end + _AWAY_S
+    def note(self, took_s: float) -> None:
+        """What a write took."""
+        self._quick = 0 if took_s > _LATE_S else self._quick + 1

@@ -27,7 +27,7 @@ class Session:
     """One FUSE mount, from `mount` to `unmount`."""
 
     def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter) -> None:
-        self._memory = Memory(filesystem)
+        self._memory = Memory(filesystem, flusher)
         self.passing = Passing(filesystem.archive.blobs)
         self._operations = Operations(filesystem, flusher, disk, self._memory, self.passing)
         self._name = filesystem.archive.settings.name
@@ -58,7 +58,7 @@ class Session:
     @property
     def database_in_memory(self) -> bool:
         """Whether all of the database was in memory when that was looked at last."""
-        return not self._memory.is_cold
+        return self._memory.has_all
 
     async def watch(self) -> None:
         """Logs, for as long as the mount lives, what failed without passing through Python."""

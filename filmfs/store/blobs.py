@@ -81,18 +81,17 @@ class Blobs:
         sealed = self.sealed_path(record.content)
         return sealed if os.path.exists(sealed) else self.staging_path(blob)
 
-    def create(self, blob: BlobId, *, writable: bool = True) -> int:
+    def create(self, blob: BlobId) -> int:
         """Makes the staging file of the new `blob`; the descriptor is the caller's to close."""
-        access = os.O_RDWR if writable else os.O_RDONLY
         try:
-            return self._open_file(self.staging_path(blob), access | os.O_CREAT | os.O_EXCL)
+            return self._open_file(self.staging_path(blob), os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except OSError as error:
             raise from_os_error(error, "making a file for new bytes") from error
 
-    def open_staged(self, blob: BlobId) -> int:
-        """Opens a staging file for writing on; the descriptor is the caller's to close."""
+    def open_staged(self, blob: BlobId, *, writable: bool = True) -> int:
+        """Opens a staging file; the descriptor is the caller's to close."""
         try:
-            return self._open_file(self.staging_path(blob), os.O_RDWR)
+            return self._open_file(self.staging_path(blob), os.O_RDWR if writable else os.O_RDONLY)
         except OSError as error:
             raise from_os_error(error, "opening a file of new bytes") from error
 
@@ -178,9 +177,15 @@ class Blobs:
                 return None
             return buffer if done == length else None
 
+    def are_open(self, blobs: Iterable[BlobId]) -> bool:
+        """Whether no disk has to be waited for to read what is in memory of `blobs`."""
+        with self._lock:
+            return all(blob in self._open for blob in blobs)
+
     def open(self, blob: BlobId) -> int:
-        """Opens the file of `blob` for reading; the descriptor is the caller's to close. Raises as `read`."""
-        return self._open_for_reading(blob)
+        """A descriptor of the file of `blob`, for reading; the caller's to close. Raises as `read`."""
+        with self._file(blob) as descriptor:
+            return os.dup(descriptor)
 
     @contextmanager
     def borrow(self, blobs: Iterable[BlobId]) -> Iterator[list[int]]:

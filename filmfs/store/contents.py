@@ -8,12 +8,15 @@ An extent is [offset, length, source, source_offset], its source a BlobId (int) 
 joined leaf hashes when they are few, else a list of page hashes: changing 4 KiB of 10 GiB then writes one page.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from blake3 import blake3
 
-from filmfs.core.errors import Corrupt
+from filmfs.core.errors import Corrupt, FilmFSError
 from filmfs.core.extents import Extent, ExtentMap, Hole, Literal
 from filmfs.core.ids import (
     EMPTY_CONTENT,
@@ -36,6 +39,8 @@ DRAFT = b"draft"
 LITERAL_MAX = 4096
 _LEAVES_INLINE = 32
 _LEAVES_A_PAGE = 256
+_MAPS = 16  # that are kept in memory; one may have ten thousand extents
+_BLOBS = 64  # of a content whose files are opened ahead
 
 ContentRef = ContentId | DraftId | None
 """What a file row says of its bytes: nothing yet (empty), a content, or a draft that is still to be hashed."""
@@ -163,19 +168,58 @@ def is_sound(content: ContentId, size: int, leaves: bytes) -> bool:
     return len(leaves) == leaf_count(size) * LEAF_BYTES and content_id(size, leaves) == content
 
 
+def _first_blobs(extents: ExtentMap) -> list[BlobId]:
+    return sorted(extents.blobs())[:_BLOBS]
+
+
 class Contents:
     """Reads file content through its ExtentMap. Safe to use from many threads."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self.blobs = blobs
+        self._maps: OrderedDict[ContentId, ExtentMap] = OrderedDict()  # what a content is made of never changes
+        self._lock = threading.Lock()
 
-    def map_of(self, ref: ContentRef) -> ExtentMap:
-        """What the bytes of a file row are made of, as last flushed."""
+    def map_of(self, ref: ContentRef, view: Transaction | None = None) -> ExtentMap:
+        """What the bytes of a file row are made of, as last flushed.
+
+        The owner of the trees gives the view that it has; what is not there another process wrote since.
+        """
         if ref is None:
             return ExtentMap()
-        with self._database.read() as transaction:
-            return get_map(transaction, ref)
+        found = self._find_map(ref) if isinstance(ref, bytes) else None
+        if found is not None:
+            return found
+        if view is not None:
+            with suppress(Corrupt):
+                found = get_map(view, ref)
+        if found is None:
+            with self._database.read() as transaction:
+                found = get_map(transaction, ref)
+        if isinstance(ref, bytes) and found.size > LITERAL_MAX:
+            with self._lock:
+                self._maps[ref] = found
+                while len(self._maps) > _MAPS:
+                    self._maps.popitem(last=False)
+        return found
+
+    def _find_map(self, content: ContentId) -> ExtentMap | None:
+        with self._lock:
+            found = self._maps.get(content)
+            if found is not None:
+                self._maps.move_to_end(content)
+            return found
+
+    def is_at_hand(self, content: ContentId) -> bool:
+        """Whether nothing has to be waited for to begin to read `content`."""
+        found = self._find_map(content)
+        return found is not None and self.blobs.are_open(_first_blobs(found))
+
+    def have_at_hand(self, ref: ContentRef, extents: ExtentMap | None = None) -> None:
+        """Reads what a content is made of (unless `extents` say) and opens blobs; what is wrong, `read` will tell."""
+        with suppress(FilmFSError), self.blobs.borrow(_first_blobs(extents or self.map_of(ref))):
+            pass
 
     def read(self, extents: ExtentMap, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; short only at the end of the file."""

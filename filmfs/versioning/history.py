@@ -22,6 +22,7 @@ from filmfs.store.blobs import Blobs
 from filmfs.store.contents import Contents, find_map, get_leaves
 from filmfs.store.database import Database, Snapshot, Transaction, reserve
 from filmfs.store.sealing import Seal, SealedBlob, seal
+from filmfs.store.staging import Spares
 from filmfs.versioning.buffers import Buffers, Cut, write_cut
 from filmfs.versioning.commits import commit_id
 from filmfs.versioning.drafts import Drafts, Sealable
@@ -93,6 +94,7 @@ class History:
         self.clock = clock
         self.buffers = Buffers()
         self.drafts = Drafts(self.buffers)
+        self.spares = Spares(blobs, self.new_blob)
         self._blobs = blobs
         self._trees: dict[BranchId, Tree] = {}
         self._views: dict[LayerId, View] = {}

@@ -29,6 +29,7 @@ from filmfs.core.errors import (
 )
 from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, BranchId, FileId
 from filmfs.core.paths import name_key, shown
+from filmfs.store.contents import LITERAL_MAX
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.history import History
@@ -244,6 +245,21 @@ class FileSystem:
                 self._lost(tree, *lost)
 
     # Open files
+
+    def before_open(self, node: NodeId) -> Callable[[], None] | None:
+        """Work for another thread, after which `open` waits for no disk; None when there is none to do."""
+        space, _ = split_node(node)
+        if space == VIRTUAL or self._opened.at(node) is not None:
+            return None
+        with contextlib.suppress(FilmFSError):  # `open` will tell
+            inode, contents = self._opened.inode(node), self.archive.contents
+            ref = inode.content
+            if inode.size > LITERAL_MAX and isinstance(ref, bytes) and not contents.is_at_hand(ref):
+                return partial(contents.have_at_hand, ref)
+            staged = self.history.drafts.map_of(ref) if isinstance(ref, int) else None
+            if staged is not None and not contents.blobs.are_open(staged.blobs()):
+                return partial(contents.have_at_hand, ref, staged)
+        return None
 
     def open(
         self,

@@ -11,14 +11,17 @@ and a new one written (see `through`), without us. All handles of an OpenFile go
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from filmfs.core.errors import TooLarge, from_os_error
 from filmfs.core.extents import Extent, ExtentMap, Hole, MapBuilder
 from filmfs.core.ids import BlobId, ContentId, DraftId, FileId, identify_leaf
 from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pack_extents
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE
+from filmfs.store.staging import Spares
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode
 from filmfs.versioning.tree import Tree
@@ -191,7 +194,8 @@ class OpenFile:
 
     def _begin_through(self, *, truncate: bool) -> None:
         inode = self._row() or self._last
-        self._through = Through(self._contents.blobs, self._history.new_blob(), inode.mtime)
+        blob, descriptor = self._history.spares.take(writable=False)
+        self._through = Through(self._contents.blobs, blob, descriptor, inode.mtime)
         self._tell_change()
         self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
         self._floor = self._history.clock()
@@ -221,6 +225,18 @@ class OpenFile:
         return self._contents.read_cached(self.map, offset, length)
 
     # Writing
+
+    def before_write(self, end: int) -> Callable[[], None] | None:
+        """Work for another thread, so that a write up to `end` waits for no disk but for the bytes themselves."""
+        if self._whole is not None or self._log is not None or self._through is not None:
+            return None
+        size = self.size
+        if end <= LITERAL_MAX and size <= LITERAL_MAX:
+            return None
+        spares = self._history.spares
+        if self._closed is None and LITERAL_MAX < size <= _COPY_UP:
+            return partial(_have_bytes, spares, self._contents, self._map.value)
+        return spares.making()
 
     def place(self, offset: int, data: bytes) -> Placed | None:
         """Where to put `data`; None when it is done already. After writing it there call `placed`."""
@@ -439,7 +455,7 @@ class OpenFile:
             found = self._history.buffers.pending_map(content)
             if found is not None:
                 return found
-        return self._contents.map_of(content)
+        return self._contents.map_of(content, self._history.database.current())
 
     def _begin(self, keep: int | None = None) -> None:
         """Starts a writing session; the first `keep` bytes (all, when None) will still be needed."""
@@ -519,8 +535,7 @@ class OpenFile:
         return content
 
     def _stage(self) -> Staging:
-        blob = self._history.new_blob()
-        descriptor = self._contents.blobs.create(blob)
+        blob, descriptor = self._history.spares.take(writable=True)
         self._history.drafts.begin_writing(blob)
         return Staging(blob, descriptor)
 
@@ -550,12 +565,19 @@ class OpenFile:
         self.modified = True
 
 
-def write_placed(where: Placed, data: bytes | memoryview) -> None:
-    """Writes all of `data`. Raises NoSpace and its kind."""
-    view, at = memoryview(data), where.at
+def _have_bytes(spares: Spares, contents: Contents, extents: ExtentMap) -> None:
+    """Has a small file's bytes in the page cache, and a staging file for them."""
+    contents.read(extents, 0, extents.size)
+    spares.have_one()
+
+
+def write_placed(where: Placed, data: bytes | memoryview) -> float:
+    """Writes all of `data`; the seconds that it took. Raises NoSpace and its kind."""
+    view, at, start = memoryview(data), where.at, time.monotonic()
     try:
         while view:
             count = os.pwrite(where.descriptor, view, at)
             view, at = view[count:], at + count
     except OSError as error:
         raise from_os_error(error, "writing") from error
+    return time.monotonic() - start

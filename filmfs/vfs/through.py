@@ -29,12 +29,15 @@ class Seen:
 class Through:
     """One staging file under writers that are not seen. Owned by the thread that owns the tree."""
 
-    def __init__(self, blobs: Blobs, blob: BlobId, mtime: int) -> None:
-        """Makes the staging file; no write to it counts as later than `mtime` before there was one."""
+    def __init__(self, blobs: Blobs, blob: BlobId, descriptor: int, mtime: int) -> None:
+        """Takes over an empty staging file, open for reading only.
+
+        No write to it counts as later than `mtime` before there was one.
+        """
         self.blob = blob
         self.limit: int | None = None  # what the file is about to be cut to
         self._path = blobs.staging_path(blob)
-        self._descriptor = blobs.create(blob, writable=False)
+        self._descriptor = descriptor
         self._key: tuple[int, int, int] | None = None
         self._stamped = 0
         self.stamp(mtime)

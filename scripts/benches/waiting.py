@@ -1,6 +1,5 @@
 """What a slow disk costs those who do not use it: latencies of names while bytes are waited for."""
 
-import json
 import os
 import statistics
 import subprocess
@@ -13,9 +12,10 @@ from pathlib import Path
 
 from benches.frame import OURS, Figure, Outcome, Target
 from benches.names import fill
-from benches.places import MIB, Mounted, Place, beside, fill_with_noise, peer
+from benches.places import MIB, Mounted, Place, fill_with_noise
+from benches.throttled import can_throttle, throttled_disk
 
-DELAYS = {"read": 0.2, "write": 0.1, "sync": 1.0, "make": 0.1, "remove": 0.1, "rename": 0.1, "stat": 0.1}
+OPERATIONS = 20  # a second, reads and writes each
 _FILES = 2000
 _LOAD = """
 import os, sys, time
@@ -42,24 +42,25 @@ while True:
 
 def loop(place: Place) -> Outcome:
     """Names of other files while a slow disk is read, written and synced; and the same with a quick one."""
-    directory, outcome = place.fresh("loop"), Outcome()
-    delays, disk = directory / "delays.json", directory / "disk"
-    (directory / "kept").mkdir()
+    outcome = Outcome()
+    if not can_throttle():
+        outcome.facts["left_out"] = "it needs root, loop devices and the blkio controller"
+        return outcome
+    directory = place.fresh("loop")
     fill_with_noise(directory / "cold.bin", 16 * MIB)
-    with peer(beside("slow.py", directory / "kept", delays), disk):
-        with Mounted(directory, root=disk / "archive") as mounted:
-            mounted.add(directory / "cold.bin")
-            mounted.stop()
-            fill(mounted.root, {"old": 2 * _FILES, "warm": _FILES})
-            mounted.start()
-            for number, (what, seconds) in enumerate((("quick disk", {}), ("slow disk", DELAYS))):
-                delays.write_text(json.dumps(seconds))
-                with _load(mounted.main):
-                    time.sleep(0.5)
-                    for name, spent in _latencies(mounted.main, number, place.quick).items():
-                        outcome.figures += _figures(f"{name}, {what}", spent, is_slow=bool(seconds))
-            delays.write_text("{}")
-        outcome.facts["delays_s"] = DELAYS
+    with throttled_disk(directory) as (disk, throttle), Mounted(directory, root=disk / "archive") as mounted:
+        mounted.add(directory / "cold.bin")
+        mounted.stop()
+        fill(mounted.root, {"old": 2 * _FILES, "warm": _FILES})
+        mounted.start()
+        for number, (what, operations) in enumerate((("quick disk", 0), ("slow disk", OPERATIONS))):
+            throttle(operations)
+            with _load(mounted.main):
+                time.sleep(0.5)
+                for name, spent in _latencies(mounted.main, number, place.quick).items():
+                    outcome.figures += _figures(f"{name}, {what}", spent, is_slow=bool(operations))
+                throttle(0)
+    outcome.facts["disk_operations_a_second"] = OPERATIONS
     return outcome
 
 
@@ -72,7 +73,6 @@ def _load(top: Path) -> Iterator[None]:
     finally:
         for process in running:
             process.kill()
-        (top.parents[1] / "delays.json").write_text("{}")
         for process in running:
             process.wait()
 
@@ -111,6 +111,6 @@ def _figures(what: str, spent: list[float], *, is_slow: bool) -> Iterator[Figure
     for words, value in most.items():
         figure = Figure(f"{what}, {words}", "ms", {OURS: value * 1000}, {OURS: statistics.median(spent) * 1000})
         figure.rounds = len(spent)
-        if is_slow:
+        if is_slow and len(ordered) > 1:
             figure.target = Target("value", most=20)
         yield figure
