@@ -22,6 +22,7 @@ from filmfs.core.errors import Busy, FilmFSError
 SOCKET = "control.sock"
 LINE_MAX = 1 << 20
 _CONNECT_S = 5.0
+_STATUS_S = 10.0  # all else may take as long as it takes
 _WAIT_FOR_LOCK_S = 10.0
 
 
@@ -87,10 +88,13 @@ def _ask_daemon(root: str, command: str, arguments: dict[str, Any]) -> dict[str,
             connection.connect(path)
         except OSError:
             return None
-        connection.settimeout(None)
+        connection.settimeout(_STATUS_S if command == "status" else None)
         connection.sendall(encode({"command": command, "arguments": arguments}))
-        with connection.makefile("rb") as file:
-            line = file.readline()
+        try:
+            with connection.makefile("rb") as file:
+                line = file.readline()
+        except TimeoutError:
+            raise Busy(f"process {holder.pid}, which has {root} mounted, does not answer; see its log") from None
     if not line:
         raise Busy(f"the process that has {root} mounted went away before it answered; try again")
     answer: dict[str, Any] = json.loads(line)

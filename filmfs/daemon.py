@@ -29,9 +29,10 @@ from filmfs.control import LINE_MAX, SOCKET, encode, failure, short_path
 from filmfs.core.errors import FilmFSError
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.following import follow
+from filmfs.mount.guardian import Guardian
 from filmfs.mount.options import check_mountpoint, check_options
 from filmfs.mount.session import Session
-from filmfs.mount.table import read_far_ahead
+from filmfs.mount.table import filmfs_mounts, read_far_ahead
 from filmfs.mount.watchdog import Watchdog
 from filmfs.vfs.filesystem import FileSystem
 
@@ -50,6 +51,7 @@ _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[], None]) -> None:
     """Mounts the archive and serves it until it is unmounted. Calls `on_ready` once the mount answers."""
     chosen = check_options(options)
+    guardian = Guardian()
     with Archive(root, Mode.READ if "ro" in chosen else Mode.WRITE, role="mount") as archive:
         mountpoint = check_mountpoint(mountpoint, archive.root)
         archive.note_role(role="mount", mountpoint=mountpoint)
@@ -59,7 +61,7 @@ def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[
             archive.history.take_numbers()
         _tune_the_interpreter()
         try:
-            trio.run(partial(Daemon(archive, mountpoint, chosen).run, on_ready))
+            trio.run(partial(Daemon(archive, mountpoint, chosen, guardian).run, on_ready))
         except BaseException as error:
             archive.note_role(role="mount", mountpoint=mountpoint, ended=str(error) or type(error).__name__)
             raise
@@ -79,8 +81,9 @@ def _tune_the_interpreter() -> None:
 class Daemon:
     """One mounted archive."""
 
-    def __init__(self, archive: Archive, mountpoint: str, options: set[str]) -> None:
+    def __init__(self, archive: Archive, mountpoint: str, options: set[str], guardian: Guardian) -> None:
         self._archive = archive
+        self._guardian = guardian
         self._mountpoint = mountpoint
         self._real_mountpoint = os.path.realpath(mountpoint)  # now, while to look there asks nobody
         self._options = options
@@ -173,10 +176,13 @@ class Daemon:
         """Another process looks: a thread of ours that waits for an answer would outlive a kill, and hold the mount."""
         with contextlib.suppress(OSError):
             await trio.run_process(["stat", "--", self._mountpoint], capture_stdout=True, check=False)
-        try:
-            read_far_ahead(self._real_mountpoint)
-        except OSError as error:
-            log.info("the kernel reads 128 KiB ahead in the mount; to have it read more needs root (%s)", error)
+        device = dict(filmfs_mounts()).get(self._real_mountpoint)
+        if device is not None:
+            self._guardian.watch(device)
+            try:
+                read_far_ahead(device)
+            except OSError as error:
+                log.info("the kernel reads 128 KiB ahead in the mount; to have it read more needs root (%s)", error)
         notify(f"READY=1\nSTATUS=mounted at {self._mountpoint}")
         on_ready()
 

@@ -3,18 +3,21 @@
 import contextlib
 import json
 import os
+import subprocess
 from typing import Any
 
 from filmfs.core.errors import NotFound, Usage
 from filmfs.mount.table import filmfs_mounts
 
+_PATIENCE_S = 5.0
+
 
 def readonly_mounts(root: str) -> list[dict[str, Any]]:
     """What the read-only mounts of the archive at `root` say of themselves."""
     found = []
-    for mountpoint in filmfs_mounts():
+    for mountpoint, _ in filmfs_mounts():
         with contextlib.suppress(OSError, ValueError):
-            facts = _status_at(mountpoint)
+            facts = status_at(mountpoint)
             if facts.get("readonly") and facts.get("archive") == root:
                 found.append(facts)
     return found
@@ -22,13 +25,13 @@ def readonly_mounts(root: str) -> list[dict[str, Any]]:
 
 def is_in_mount(path: str) -> bool:
     """Whether `path` is a file or directory inside a filmfs mount, which no BRANCH:PATH is."""
-    return os.path.lexists(path) and any(_lies_in(_absolute(path), mountpoint) for mountpoint in filmfs_mounts())
+    return os.path.lexists(path) and any(_lies_in(_absolute(path), mountpoint) for mountpoint, _ in filmfs_mounts())
 
 
 def place_in_mount(path: str) -> tuple[str, str]:
     """The archive and BRANCH:PATH of a path inside a mount. Raises NotFound or Usage."""
     absolute = _absolute(path)
-    for mountpoint in filmfs_mounts():
+    for mountpoint, _ in filmfs_mounts():
         if _lies_in(absolute, mountpoint):
             parts = [part for part in absolute[len(mountpoint) :].split("/") if part]
             return _archive_at(mountpoint), _place(parts, path)
@@ -46,15 +49,25 @@ def _lies_in(absolute: str, mountpoint: str) -> bool:
 
 def _archive_at(mountpoint: str) -> str:
     try:
-        return str(_status_at(mountpoint)["archive"])
+        return str(status_at(mountpoint)["archive"])
     except (OSError, ValueError, KeyError) as error:
         raise NotFound(f"the mount at {mountpoint} does not answer ({error})") from error
 
 
-def _status_at(mountpoint: str) -> dict[str, Any]:
-    with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
-        facts: dict[str, Any] = json.load(file)
-        return facts
+def status_at(mountpoint: str) -> dict[str, Any]:
+    """What a mount says of itself. Raises OSError or ValueError when it does not, TimeoutError when it hangs.
+
+    Another process looks: whoever looks into a mount that hangs, hangs with it, and cannot even be killed.
+    """
+    command = ["cat", "--", os.path.join(mountpoint, ".filmfs", "status.json")]
+    looking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        answer = looking.communicate(timeout=_PATIENCE_S)[0]
+    except subprocess.TimeoutExpired:
+        looking.kill()
+        raise TimeoutError(f"it did not say anything for {_PATIENCE_S:.0f} s") from None
+    facts: dict[str, Any] = json.loads(answer)
+    return facts
 
 
 def _place(parts: list[str], path: str) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from filmfs.archive.opening import CLEAN, end_of, find_archive, lock_holder
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
-from filmfs.cli.mountinfo import readonly_mounts
+from filmfs.cli.mountinfo import readonly_mounts, status_at
 from filmfs.control import ask_status, refresh
 from filmfs.core import errors
 from filmfs.core.errors import Busy, DiskFailure, FilmFSError, NotFound, Refused
@@ -162,11 +162,10 @@ def _daemon_of(mountpoint: str) -> tuple[int | None, str | None]:
 
     Raises NotFound when the mount is not ours.
     """
-    if mountpoint not in filmfs_mounts():
+    if mountpoint not in (found for found, _ in filmfs_mounts()):
         raise NotFound(f"nothing of filmfs is mounted at {mountpoint}")
     try:
-        with open(os.path.join(mountpoint, ".filmfs", "status.json"), encoding="utf-8") as file:
-            facts = json.load(file)
+        facts = status_at(mountpoint)
         return int(facts["pid"]), None if facts["readonly"] else str(facts["archive"])
     except (OSError, ValueError, KeyError):
         return None, None

@@ -2,8 +2,9 @@
 
 FILMFS_TEST_KILL is `MODULE:FUNCTION/MOMENT/COUNT`: at the COUNT-th pass of that point the process gets SIGKILL from
 itself. Functions are wrapped by name after everything is imported, so nothing of this is in the product.
-FILMFS_TEST_FAST makes a mount flush, hash and name its files within moments instead of seconds. SIGUSR1 has its event
-loop stand still for a second and a half, which its watchdog then holds for long.
+FILMFS_TEST_FAST makes a mount flush, hash and name its files within moments instead of seconds. FILMFS_TEST_LATE_NAME
+is a name whose look-up never ends. SIGUSR1 has its event loop stand still for a second and a half, which its watchdog
+then holds for long.
 """
 
 import functools
@@ -18,9 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import trio
+
 import filmfs.cli.main
 import filmfs.daemon
-from filmfs.mount import flushing, watchdog
+from filmfs.mount import flushing, operations, watchdog
 
 _passes = itertools.count(1)
 _killing_at = 0
@@ -102,6 +105,18 @@ def make_fast() -> None:
     flushing.INTERVAL_S, flushing._QUIET_S, flushing._LATEST_S = 0.05, 0.05, 0.2
 
 
+def make_late(name: bytes) -> None:
+    """To look for one name takes for ever."""
+    lookup = operations.Operations.lookup
+
+    async def late(self: Any, parent: Any, asked: Any, ctx: Any) -> Any:
+        if asked == name:
+            await trio.sleep_forever()
+        return await lookup(self, parent, asked, ctx)
+
+    operations.Operations.lookup = late  # type: ignore[method-assign]
+
+
 def main() -> None:
     """filmfs, with what the environment asks for."""
     if "FILMFS_TEST_FAST" in os.environ:
@@ -112,6 +127,8 @@ def main() -> None:
     watchdog.LOOP_S, watchdog.THREAD_S, watchdog._LOOK_S = 0.5, 1.0, 0.1
     filmfs.daemon._WRITE_AT_END_S = 2.0
     filmfs.daemon._LOOK_AT_COPY_S = 0.2 if "FILMFS_TEST_COPY" in os.environ else 300.0
+    if late := os.environ.get("FILMFS_TEST_LATE_NAME"):
+        make_late(late.encode())
     signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.5))
     filmfs.cli.main.main()
 

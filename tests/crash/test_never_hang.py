@@ -4,16 +4,18 @@ import errno
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from filmfs.core.errors import Busy
 from tests.crash.machine import Machine
 from tests.crash.scene import FAULTY
 from tests.crash.test_disk_errors import write_synced
-from tests.drive import Drive, run_filmfs, wait_until
+from tests.drive import FILMFS, Drive, run_filmfs, wait_until
 
 pytestmark = [pytest.mark.mount, pytest.mark.crash]
 
@@ -79,6 +81,49 @@ def test_who_waits_for_a_daemon_that_dies_is_answered_at_once(drive: Drive) -> N
         for look in (lambda: os.statvfs(drive.main), lambda: os.listdir(drive.main), lambda: os.fsync(file.fileno())):
             with pytest.raises(OSError, match=r"not connected|Input/output"):
                 look()
+
+
+def waits_uninterruptibly(pid: int) -> bool:
+    """Whether a thread of the process is where no signal reaches it."""
+    states = (
+        task.joinpath("stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()
+    )
+    return "D" in states
+
+
+def test_a_daemon_that_is_killed_while_it_waits_for_who_waits_for_it_lets_all_go(drive: Drive, tmp_path: Path) -> None:
+    """Who makes a file holds its directory in the kernel; a command that changes names there has to wait for that."""
+    drive.program = FAULTY
+    drive.start(FILMFS_TEST_LATE_NAME="late")
+    (drive.main / "card").mkdir()
+    (tmp_path / "clip").write_bytes(b"x" * 9000)
+    making = subprocess.Popen(["touch", drive.main / "card" / "late"], stderr=subprocess.PIPE)
+    adding = subprocess.Popen(
+        [*FILMFS, "add", drive.root, "--to", "card", tmp_path / "clip"], stderr=subprocess.DEVNULL
+    )
+    try:
+        assert drive.process is not None
+        wait_until(lambda: waits_uninterruptibly(drive.process.pid), "the daemon waits for the directory")
+        drive.process.kill()
+        assert b"not connected" in making.communicate(timeout=10)[1].lower() or making.returncode
+        drive.process.wait(10)
+        adding.wait(20)
+    finally:
+        subprocess.run(["umount", "-f", drive.mountpoint], check=False, capture_output=True)
+    drive.clear()
+    drive.assert_sound()
+
+
+def test_who_asks_how_a_mount_is_doing_that_hangs_is_told_that_it_hangs(drive: Drive) -> None:
+    drive.start()
+    assert drive.process is not None
+    drive.process.send_signal(signal.SIGSTOP)
+    try:
+        done = run_filmfs("status", drive.root)
+        assert done.returncode == Busy.exit_code
+        assert "does not answer" in done.stderr
+    finally:
+        drive.process.send_signal(signal.SIGCONT)
 
 
 def test_other_files_are_answered_while_the_disk_takes_its_time(machine: Machine) -> None:
