@@ -3,7 +3,8 @@
 import os
 import shutil
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from benches.frame import (
 from benches.places import MIB, Mounted, Place, beside, fill_with_noise, peer
 
 STOCK = "stock pyfuse3"
-_RANDOM_READS = 50_000
 
 
 def read_whole(place: Place) -> Outcome:
@@ -45,11 +45,14 @@ def read_whole(place: Place) -> Outcome:
         if shutil.which("bindfs"):
             bind = stack.enter_context(peer(["bindfs", "-f", str(blob.parent)], directory / "bindfs"))
             readers["bindfs"] = directory / "bindfs" / blob.name, bind
+        if os.getuid() == 0:
+            readers["overlayfs"] = stack.enter_context(_overlay(blob.parent, directory)) / blob.name, None
+        random_reads = 50_000 if place.quick else 200_000
         asked, answered = bytes_read_by(mounted.pid), mounted.reads()
         for copies, words in ((1, "one reader"), (2, "two readers")):
             for mode, what, amount, unit, arguments in (
                 ("seq", "sequential, 1 MiB at a time", place.cached / MIB, "MiB/s", (MIB,)),
-                ("rand", "4 KiB at random places", _RANDOM_READS, "reads/s", (4096, _RANDOM_READS, 1 + copies)),
+                ("rand", "4 KiB at random places", random_reads, "reads/s", (4096, random_reads, 1 + copies)),
             ):
                 turns: dict[str, Turn] = {
                     name: partial(_read, place, path, pid, copies, mode, arguments)
@@ -64,7 +67,7 @@ def read_whole(place: Place) -> Outcome:
         after = mounted.reads()
         if after is not None and answered is not None:
             outcome.facts["reads_the_daemon_answered"] = after - answered
-        outcome.facts["bytes_read_through_the_mount"] = 3 * place.rounds * (place.cached + _RANDOM_READS * 4096)
+        outcome.facts["bytes_read_through_the_mount"] = 3 * place.rounds * (place.cached + random_reads * 4096)
     return outcome
 
 
@@ -105,6 +108,20 @@ def copy_inside(place: Place) -> Outcome:
         outcome.figures.append(figure)
         outcome.facts |= {"file_bytes": place.large, "more_bytes_stored": mounted.stored() - before}
     return outcome
+
+
+@contextmanager
+def _overlay(lower: Path, directory: Path) -> Iterator[Path]:
+    """Shows a directory through overlayfs: the kernel reads another file in a file's place, as passthrough does."""
+    places = {name: directory / f"overlay-{name}" for name in ("upper", "work", "shown")}
+    for path in places.values():
+        path.mkdir()
+    options = f"lowerdir={lower},upperdir={places['upper']},workdir={places['work']}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, places["shown"]], check=True)
+    try:
+        yield places["shown"]
+    finally:
+        subprocess.run(["umount", "-l", places["shown"]], check=True)
 
 
 def _read(place: Place, path: Path, pid: int | None, copies: int, mode: str, arguments: tuple[int, ...]) -> Sample:
