@@ -32,7 +32,7 @@ from filmfs.store.contents import DRAFT, LITERAL_MAX, Contents, Draft, draft_key
 from filmfs.store.database import Transaction
 
 _REWRITE_ALWAYS = 1 << 20  # up to this size putting the file together costs nothing worth saving
-_FRAGMENTS = 4096
+_FRAGMENTS = 1 << 14  # more would make opening the file slow; fewer cost nothing that shows
 _ZEROS_AT_ONCE = 1 << 16  # leaves of a hole: two megabytes, so that no other thread waits for long
 
 

@@ -48,11 +48,11 @@ def test_what_becomes_of_a_draft_follows_from_its_map(extents: ExtentMap, plan: 
 
 
 def test_a_large_file_in_very_many_pieces_is_put_together() -> None:
-    pieces = [Extent(at, 4096, STAGED if at % 8192 else SEALED, 7 * at) for at in range(0, 5000 * 4096, 4096)]
+    pieces = [Extent(at, 4096, STAGED if at % 8192 else SEALED, 7 * at) for at in range(0, 20_000 * 4096, 4096)]
     few_new = [Extent(e.offset, e.length, SEALED if e.offset else STAGED, e.source_offset) for e in pieces]
 
-    assert plan_seal(ExtentMap(5000 * 4096, tuple(few_new)), FRESH) is SealPlan.REWRITE
-    assert plan_seal(ExtentMap(4000 * 4096, tuple(few_new[:4000])), FRESH) is SealPlan.EXTENTS
+    assert plan_seal(ExtentMap(20_000 * 4096, tuple(few_new)), FRESH) is SealPlan.REWRITE
+    assert plan_seal(ExtentMap(16_000 * 4096, tuple(few_new[:16_000])), FRESH) is SealPlan.EXTENTS
 
 
 def test_a_staging_file_that_others_use_too_does_not_become_one_drafts_blob() -> None:
