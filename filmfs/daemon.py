@@ -44,6 +44,7 @@ _SWITCH_S = 0.0005  # how long the event loop may have to wait for a thread that
 _ANSWER_S = 10.0  # a client that does not read its answer for so long goes without
 _COPY_S = DAY_S
 _LOOK_AT_COPY_S = 300.0
+_LOOK_AT_READERS_S = 60.0
 _WRITE_AT_END_S = 20.0
 _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 
@@ -127,6 +128,7 @@ class Daemon:
                 nursery.start_soon(self._session.watch)
                 nursery.start_soon(self._await_signal)
                 nursery.start_soon(self._keep_copy)
+                nursery.start_soon(self._forget_dead_readers)
                 if self._fs.readonly:
                     nursery.start_soon(follow, self._fs)
                 else:
@@ -165,12 +167,27 @@ class Daemon:
         """A copy of the database is made each day, by a process of its own."""
         while not self._fs.readonly:
             await trio.sleep(_LOOK_AT_COPY_S)
-            if is_copy_due(self._archive.root, _COPY_S):
-                command = [sys.executable, "-P", "-m", "filmfs.archive.copies", self._archive.root]
-                done = await trio.run_process(command, capture_stderr=True, check=False)
-                if done.returncode != 0:
-                    words = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-                    log.error("the database was not copied; the last good copy stays: %s", words or done.returncode)
+            try:
+                if is_copy_due(self._archive.root, _COPY_S):
+                    await self._copy()
+            except Exception:  # no descriptors, no memory for a process: the mount goes on
+                log.exception("the database was not copied; the last good copy stays")
+
+    async def _forget_dead_readers(self) -> None:
+        """A command that was killed while it read would have the database grow with every flush."""
+        while not self._fs.readonly:
+            await trio.sleep(_LOOK_AT_READERS_S)
+            try:
+                await trio.to_thread.run_sync(self._fs.history.database.forget_dead_readers, limiter=self._disk)
+            except Exception:
+                log.exception("dead readers of the database stay")
+
+    async def _copy(self) -> None:
+        command = [sys.executable, "-P", "-m", "filmfs.archive.copies", self._archive.root]
+        done = await trio.run_process(command, capture_stderr=True, check=False)
+        if done.returncode != 0:
+            words = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            log.error("the database was not copied; the last good copy stays: %s", words or done.returncode)
 
     async def _tell_ready(self, on_ready: Callable[[], None]) -> None:
         """Another process looks: a thread of ours that waits for an answer would outlive a kill, and hold the mount."""

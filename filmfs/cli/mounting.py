@@ -19,7 +19,7 @@ from filmfs.control import ask_status, refresh
 from filmfs.core import errors
 from filmfs.core.errors import Busy, DiskFailure, FilmFSError, NotFound, Refused
 from filmfs.mount.options import check_mountpoint, check_options
-from filmfs.mount.table import filmfs_mounts
+from filmfs.mount.table import filmfs_mounts, real_mountpoint
 
 
 def add_to(app: typer.Typer) -> None:
@@ -69,7 +69,7 @@ def umount(
 
     What is written until the moment of unmounting is on disk soon after; with --wait it is when this returns.
     """
-    path = os.path.abspath(mountpoint)
+    path = real_mountpoint(mountpoint)
     pid, root = _daemon_of(path)
     if root is not None and not lazy:
         _write_everything(root, path)

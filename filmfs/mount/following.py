@@ -20,14 +20,14 @@ async def follow(filesystem: FileSystem) -> None:
     history = filesystem.history
     seen = -1
     while True:
-        newest = history.database.newest()
-        if newest != seen:
-            try:
+        try:
+            newest = history.database.newest()
+            if newest != seen:
                 # First, and here: the thread that owns the trees opens a database anew that the writer made larger.
                 history.database.refresh()
                 # Meanwhile what old layers hold is shown: rows of layers that the table does not know are not seen.
                 filesystem.catch_up(await trio.to_thread.run_sync(history.read_table))
                 seen = newest
-            except FilmFSError as error:
-                log.error("what was written meanwhile cannot be shown yet: %s", error)
+        except (FilmFSError, RuntimeError) as error:
+            log.error("what was written meanwhile cannot be shown yet: %s", error)
         await trio.sleep(INTERVAL_S)

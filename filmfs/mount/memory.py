@@ -56,7 +56,7 @@ class Memory:
                 if missing and fits:
                     await self._in_thread(partial(self._residency.read_in, missing))
                     self.has_all = not (await self._in_thread(self._look))[0]
-            except (FilmFSError, OSError) as error:
+            except (FilmFSError, OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
                 self.has_all = False
                 log.warning("whether the database is in memory cannot be told: %s", error)
             await trio.sleep(_LOOK_S)

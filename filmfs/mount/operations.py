@@ -261,8 +261,9 @@ class Operations(pyfuse3.Operations):
 
     def _is_passed_on(self, flags: int, ctx: RequestContext) -> bool:
         """Whether what a process is going to write to a new file may go past us."""
-        # Who reads here and writes here copies, and a copy is rows, which a plain file cannot be.
-        writes = flags & os.O_ACCMODE == os.O_WRONLY
+        # Who reads here and writes here copies, and a copy is rows, which a plain file cannot be. To whoever asks that
+        # each write be durable the kernel alone would answer before the row is.
+        writes = flags & os.O_ACCMODE == os.O_WRONLY and not flags & (os.O_SYNC | os.O_DSYNC)
         return writes and self._passing.passes_writes(ctx.pid) and not self._fs.is_reading(ctx.pid)
 
     async def _first(self, work: Callable[[], None] | None) -> None:

@@ -2,6 +2,7 @@
 
 import os
 
+_LINKS_MAX = 40
 _READ_AHEAD_KB = 2048
 """Several requests of 512 KiB (native/session.c): threads answer some while a reader has the bytes of those before."""
 
@@ -12,6 +13,21 @@ def filmfs_mounts() -> list[tuple[str, str]]:
         lines = [line.split() for line in table]
     found = [(_unescaped(line[4]), line[2]) for line in lines if "fuse.filmfs" in line]
     return sorted(found, key=lambda mount: len(mount[0]), reverse=True)
+
+
+def real_mountpoint(path: str) -> str:
+    """`path` as the table has it, without symbolic links, if something of filmfs is mounted there.
+
+    The mount itself is not looked at: it may hang.
+    """
+    mountpoints = {mountpoint for mountpoint, _ in filmfs_mounts()}
+    path = os.path.abspath(path)
+    for _ in range(_LINKS_MAX):
+        path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        if path in mountpoints or not os.path.islink(path):
+            break
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return path
 
 
 def read_far_ahead(device: str) -> None:

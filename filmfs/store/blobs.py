@@ -216,6 +216,11 @@ class Blobs:
             while self._open:
                 self._open.popitem()[1].retire()
 
+    def room(self) -> int:
+        """Bytes that the disk has left."""
+        disk = os.statvfs(self._staging)
+        return disk.f_bavail * disk.f_frsize
+
     def sync(self) -> None:
         """Makes all bytes and names under this archive's file system durable (syncfs)."""
         sync_filesystem(self._staging)

@@ -263,6 +263,11 @@ class Database:
             self.generation += 1
         return helped
 
+    def forget_dead_readers(self) -> int:
+        """Lets go of the views of killed processes, which keep old pages for ever; how many. In any thread."""
+        with _lmdb_errors(), self._gate.inside():
+            return int(self._env.reader_check())
+
     def copy_to(self, path: str) -> None:
         """Writes a compact copy of the environment to the empty directory `path`."""
         with _lmdb_errors(), self._gate.inside():

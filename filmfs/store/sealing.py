@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from io import BytesIO
+from math import inf
 
 from blake3 import blake3
 
 from filmfs.core.errors import Busy
-from filmfs.core.extents import Extent, ExtentMap, Hole
+from filmfs.core.extents import Extent, ExtentMap, Hole, Literal, MapBuilder
 from filmfs.core.ids import (
     LEAF_BYTES,
     LEAF_SIZE,
@@ -33,6 +34,7 @@ from filmfs.store.database import Transaction
 
 _REWRITE_ALWAYS = 1 << 20  # up to this size putting the file together costs nothing worth saving
 _FRAGMENTS = 1 << 14  # more would make opening the file slow; fewer cost nothing that shows
+_ROOM_LEFT = 1 << 28  # bytes of the disk that no copy may take from those who write
 _ZEROS_AT_ONCE = 1 << 16  # leaves of a hole: two megabytes, so that no other thread waits for long
 
 
@@ -67,8 +69,13 @@ class Seal:
     dropped: tuple[BlobId, ...]
 
 
-def plan_seal(extents: ExtentMap, staged: frozenset[BlobId], shared: frozenset[BlobId] = frozenset()) -> SealPlan:
-    """What to do with a draft of which the blobs in `staged` are still staging files, `shared` ones not its alone."""
+def plan_seal(
+    extents: ExtentMap, staged: frozenset[BlobId], shared: frozenset[BlobId] = frozenset(), room: float = inf
+) -> SealPlan:
+    """What to do with a draft of which the blobs in `staged` are still staging files, `shared` ones not its alone.
+
+    `room`: bytes that may be stored more.
+    """
     if extents.size <= LITERAL_MAX:
         return SealPlan.LITERAL
     sources = extents.blobs()
@@ -81,7 +88,8 @@ def plan_seal(extents: ExtentMap, staged: frozenset[BlobId], shared: frozenset[B
     new_bytes = sum(e.length for e in extents.extents if e.source in fresh)
     mostly_holes = extents.size > 4 * extents.stored + _REWRITE_ALWAYS
     fragmented = len(extents.extents) > _FRAGMENTS
-    if not mostly_holes and (extents.stored <= _REWRITE_ALWAYS or new_bytes * 2 >= extents.stored or fragmented):
+    worthwhile = extents.stored <= _REWRITE_ALWAYS or new_bytes * 2 >= extents.stored or fragmented
+    if worthwhile and not mostly_holes and extents.stored <= room:
         return SealPlan.REWRITE
     return SealPlan.EXTENTS
 
@@ -104,7 +112,7 @@ def seal(
     fresh = tuple(sorted(extents.blobs() & staged))
     if not all(contents.blobs.is_quiet(blob) for blob in fresh):
         raise Busy("a program still has the file mapped for writing")
-    plan = plan_seal(extents, staged, shared)
+    plan = plan_seal(extents, staged, shared, contents.blobs.room() - _ROOM_LEFT)
     if plan is SealPlan.LITERAL:
         data = contents.read(extents, 0, extents.size)
         content, leaves = identify([data])
@@ -121,7 +129,13 @@ def seal(
         _clear_holes(contents.blobs, blob, extents)
         _finish_file(contents.blobs, blob, extents.size)
         return Seal(number, owners, content, extents, leaves, (SealedBlob(blob, extents.size, content),), ())
-    return Seal(number, owners, content, extents, leaves, tuple(_seal_file(contents, blob) for blob in fresh), ())
+    wasteful = {blob for blob in fresh if blob not in shared and _is_mostly_waste(blob, extents, contents)}
+    kept = [blob for blob in fresh if blob not in wasteful]
+    if wasteful:
+        kept.append(new_blob())
+        extents = _packed(extents, wasteful, kept[-1], contents)
+    sealed_files = tuple(_seal_file(contents, blob) for blob in kept)
+    return Seal(number, owners, content, extents, leaves, sealed_files, tuple(wasteful))
 
 
 def record_seal(transaction: Transaction, outcome: Seal) -> bool:
@@ -139,10 +153,11 @@ def record_seal(transaction: Transaction, outcome: Seal) -> bool:
 
 def _same_shape(extents: ExtentMap, blob: BlobId) -> ExtentMap:
     """The map of `blob`, which holds the same bytes at the same offsets, with the same holes."""
-    shape = ExtentMap(extents.size)
+    shape = MapBuilder(ExtentMap())
     for extent in extents.extents:
-        shape = shape.written(Extent(extent.offset, extent.length, blob, extent.offset))
-    return shape
+        shape.write(Extent(extent.offset, extent.length, blob, extent.offset))
+    shape.truncate(extents.size)
+    return shape.value
 
 
 def _leaves_of(extents: ExtentMap, base: tuple[ExtentMap, bytes], contents: Contents) -> bytes:
@@ -198,6 +213,36 @@ def _rewrite(extents: ExtentMap, contents: Contents, blob: BlobId) -> tuple[Blob
     finally:
         os.close(descriptor)
     return blob, bytes(leaves)
+
+
+def _is_mostly_waste(blob: BlobId, extents: ExtentMap, contents: Contents) -> bool:
+    """Whether most of a staging file was written over since, and that is worth a copy of the rest."""
+    used = sum(extent.length for extent in extents.extents if extent.source == blob)
+    return contents.blobs.size_on_disk(blob) > 2 * used + _REWRITE_ALWAYS
+
+
+def _packed(extents: ExtentMap, wasteful: set[BlobId], into: BlobId, contents: Contents) -> ExtentMap:
+    """Copies what is used of some staging files one after another into a new one; gives the map that says so."""
+    packed, end = MapBuilder(ExtentMap()), 0
+    descriptor = contents.blobs.create(into)
+    try:
+        for extent in extents.extents:
+            if isinstance(extent.source, Literal) or extent.source not in wasteful:
+                packed.write(extent)
+                continue
+            for done in range(0, extent.length, LEAF_SIZE):
+                length = min(LEAF_SIZE, extent.length - done)
+                data = contents.blobs.read(extent.source, extent.source_offset + done, length)
+                _write_all(descriptor, memoryview(data), end + done)
+            packed.write(Extent(extent.offset, extent.length, into, end))
+            end += extent.length
+    except BaseException:
+        contents.blobs.discard(into)
+        raise
+    finally:
+        os.close(descriptor)
+    packed.truncate(extents.size)
+    return packed.value
 
 
 def _write_all(descriptor: int, data: memoryview, offset: int) -> None:

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,19 @@ def test_renames_and_branches_are_whole_after_kill_9(drive: Drive) -> None:
         for path in (drive.main / "0", drive.main / "d0" / "0"):
             if path.exists():
                 os.rename(path, drive.main / f"d{number + 1}" / "0")
+
+
+@pytest.mark.parametrize("flag", [os.O_SYNC, os.O_DSYNC])
+def test_what_was_written_to_be_durable_at_once_is_there_after_kill_9(drive: Drive, flag: int) -> None:
+    drive.start()
+    descriptor = os.open(drive.main / "f", os.O_CREAT | os.O_WRONLY | flag, 0o644)
+    for number in range(3):
+        os.write(descriptor, b"%d" % number * 10_000)
+    drive.kill()
+    with suppress(OSError):
+        os.close(descriptor)
+    drive.start()
+    assert (drive.main / "f").read_bytes() == b"".join(b"%d" % number * 10_000 for number in range(3))
 
 
 def test_what_a_command_answered_survives_kill_9(drive: Drive, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -112,6 +113,37 @@ def test_a_daemon_that_is_killed_while_it_waits_for_who_waits_for_it_lets_all_go
         subprocess.run(["umount", "-f", drive.mountpoint], check=False, capture_output=True)
     drive.clear()
     drive.assert_sound()
+
+
+_NAMES_COME_AND_GO = """
+import os, sys
+number = 0
+try:
+    while True:
+        name, number = f"{sys.argv[1]}{number % 50}", number + 1
+        open(name, "w").close()
+        os.rename(name, name + "x")
+        os.unlink(name + "x")
+except OSError as error:
+    sys.exit(error.errno)
+"""
+
+
+@pytest.mark.parametrize("round", range(3))
+def test_who_uses_names_of_two_spellings_is_let_go_when_the_daemon_is_killed(drive: Drive, round: int) -> None:
+    """After each change the kernel is told to forget the other spelling, and may make the daemon wait."""
+    drive.start()
+    (drive.main / "d").mkdir()
+    names = [str(drive.main / "d" / f"é{number}_") for number in range(4)]
+    users = [subprocess.Popen([sys.executable, "-c", _NAMES_COME_AND_GO, name]) for name in names]
+    try:
+        time.sleep(0.7 + round / 10)
+        assert drive.process is not None
+        drive.process.kill()
+        assert {user.wait(10) for user in users} <= {errno.ENOTCONN, errno.ECONNABORTED}
+        drive.process.wait(10)
+    finally:
+        subprocess.run(["umount", "-f", drive.mountpoint], check=False, capture_output=True)
 
 
 def test_who_asks_how_a_mount_is_doing_that_hangs_is_told_that_it_hangs(drive: Drive) -> None:

@@ -126,3 +126,17 @@ def test_a_sparse_source_arrives_whole_through_add(mounted: Drive, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "sparse", "rb") as source, open(mounted.main / "sparse", "rb") as copy:
         assert copy.read() == source.read()
+
+
+def test_what_was_written_over_again_and_again_is_stored_once(mounted: Drive) -> None:
+    data = bytearray(os.urandom(32 * MIB))
+    (mounted.main / "a").write_bytes(data)
+    mounted.commit()
+    before = settled_size(mounted)
+    with open(mounted.main / "a", "r+b", buffering=0) as file:
+        for number in range(200):
+            at = MIB + number * 997 % (MIB // 2)
+            data[at : at + 100_001] = os.urandom(100_001)
+            os.pwrite(file.fileno(), data[at : at + 100_001], at)
+    assert settled_size(mounted) - before <= 2 * MIB
+    assert (mounted.main / "a").read_bytes() == data

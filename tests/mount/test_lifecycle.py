@@ -243,6 +243,16 @@ def test_mount_options_are_checked(idle: Drive) -> None:
     assert "nonsense" in done.stderr
 
 
+def test_a_mount_is_unmounted_by_any_path_that_leads_to_it(mounted: Drive, tmp_path: Path) -> None:
+    (tmp_path / "to the mount").symlink_to(mounted.mountpoint)
+    (tmp_path / "way").symlink_to(mounted.mountpoint.parent)
+    done = answer("umount", "--wait", tmp_path / "to the mount")
+    assert done.returncode == 0, done.stderr
+    mounted.restart()
+    done = answer("umount", "--wait", tmp_path / "way" / mounted.mountpoint.name)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_is_no_mount_is_not_unmounted(tmp_path: Path) -> None:
     done = answer("umount", tmp_path)
     assert done.returncode == 3

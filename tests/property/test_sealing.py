@@ -55,6 +55,13 @@ def test_a_large_file_in_very_many_pieces_is_put_together() -> None:
     assert plan_seal(ExtentMap(16_000 * 4096, tuple(few_new[:16_000])), FRESH) is SealPlan.EXTENTS
 
 
+def test_nothing_is_put_together_on_a_disk_without_room_for_it() -> None:
+    rewritten = over(64 * MIB, Extent(0, 40 * MIB, OTHER, 7), Extent(40 * MIB, 24 * MIB, SEALED))
+
+    assert plan_seal(rewritten, FRESH, room=64 * MIB) is SealPlan.REWRITE
+    assert plan_seal(rewritten, FRESH, room=64 * MIB - 1) is SealPlan.EXTENTS
+
+
 def test_a_staging_file_that_others_use_too_does_not_become_one_drafts_blob() -> None:
     alone = over(9000, Extent(0, 9000, STAGED))
 

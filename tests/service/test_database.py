@@ -47,6 +47,15 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "meta.lmdb")
 
 
+_READ = """
+import sys, time
+from filmfs.store.database import Database
+with Database(sys.argv[1], readonly=True).read():
+    print("reading", flush=True)
+    time.sleep(60)
+"""
+
+
 def test_it_grows_when_its_map_is_full(path: str) -> None:
     database = Database(path, map_sizes=SMALL)
     for number in range(20):
@@ -115,6 +124,19 @@ def test_who_looks_beside_a_process_that_made_it_grow_follows(path: str) -> None
     mine.transact(fill(5010, 10))
     assert count_of(mine) == 5020
     mine.close()
+
+
+def test_the_view_of_a_process_that_was_killed_is_let_go(path: str) -> None:
+    Database(path, create=True).close()
+    reading = subprocess.Popen([sys.executable, "-c", _READ, path], stdout=subprocess.PIPE)
+    assert reading.stdout is not None
+    assert reading.stdout.readline() == b"reading\n"
+    database = Database(path)
+    assert database.forget_dead_readers() == 0
+    reading.kill()
+    reading.wait()
+    assert database.forget_dead_readers() == 1
+    database.close()
 
 
 def test_it_opens_in_a_process_that_may_have_little_address_space(path: str) -> None:
