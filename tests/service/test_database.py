@@ -128,15 +128,15 @@ def test_who_looks_beside_a_process_that_made_it_grow_follows(path: str) -> None
 
 def test_the_view_of_a_process_that_was_killed_is_let_go(path: str) -> None:
     Database(path, create=True).close()
-    reading = subprocess.Popen([sys.executable, "-c", _READ, path], stdout=subprocess.PIPE)
-    assert reading.stdout is not None
-    assert reading.stdout.readline() == b"reading\n"
-    database = Database(path)
-    assert database.forget_dead_readers() == 0
-    reading.kill()
-    reading.wait()
-    assert database.forget_dead_readers() == 1
-    database.close()
+    with subprocess.Popen([sys.executable, "-c", _READ, path], stdout=subprocess.PIPE) as reading:
+        assert reading.stdout is not None
+        assert reading.stdout.readline() == b"reading\n"
+        database = Database(path)
+        assert database.forget_dead_readers() == 0
+        reading.kill()
+        reading.wait()
+        assert database.forget_dead_readers() == 1
+        database.close()
 
 
 def test_it_opens_in_a_process_that_may_have_little_address_space(path: str) -> None:
