@@ -111,7 +111,7 @@ class Daemon:
             "database_in_memory": self._session.database_in_memory,
             "last_flush_error": self._flusher.last_error,
             **self._watchdog.status(),
-            "passthrough": self._session.passing.passes_reads,
+            "passthrough": self._session.passing.works,
             "requests": self._session.passing.counts(),
         }
 

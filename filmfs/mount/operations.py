@@ -208,6 +208,7 @@ class Operations(pyfuse3.Operations):
     @answers_fuse
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         node = NodeId(inode)
+        self._passing.servers.meet(ctx.pid)
         if self.memory.is_cold:
             await self.memory.touch([node], [])
         await self._first(self._fs.before_open(node))
@@ -235,8 +236,10 @@ class Operations(pyfuse3.Operations):
     def _open(self, node: NodeId, flags: int, ctx: RequestContext, *, may_pass: bool = True) -> int:
         """A handle, and the way that its bytes go."""
         access = flags & os.O_ACCMODE
-        straight = self._passing.passes_reads and may_pass and self._fs.is_stable(node)
-        if access == os.O_WRONLY:
+        straight = may_pass and self._fs.is_stable(node)
+        if access == os.O_RDONLY:
+            straight = straight and self._passing.passes_reads
+        elif access == os.O_WRONLY:
             straight = straight and self._is_passed_on(flags, ctx)
         elif access == os.O_RDWR:
             # It could be mapped, and what msync makes durable is then a staging file that no row may speak of yet.
@@ -338,6 +341,7 @@ class Operations(pyfuse3.Operations):
 
     @answers_at_once(0)
     def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        self._passing.servers.meet(ctx.pid)
         return FileHandleT(self._fs.open_directory(NodeId(inode)))
 
     @answers_fuse

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from math import inf
 
 from filmfs.core.extents import Literal
 from filmfs.mount.native import hooks
@@ -23,6 +24,8 @@ from filmfs.vfs.openfiles import STRAIGHT_MIN, OpenFile
 log = logging.getLogger("filmfs.mount")
 
 _STREAK, _STREAK_S, _PROCESSES = 16, 1.0, 256
+_SERVERS = {"smbd", "nfsd", "ganesha.nfsd"}
+_KNOWN_S, _HERE_S = 60.0, 600.0  # a process keeps its name for so long; a server that was here comes again within
 _PASSING_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR}
 _SOURCES = 64  # a file of more blobs is read through Python: each would hold a descriptor
 
@@ -47,6 +50,43 @@ class Streaks:
         return length >= _STREAK and time.monotonic() - since < _STREAK_S
 
 
+class Servers:
+    """Notices processes that serve the mount to other machines.
+
+    They open what they looked up before by a handle or a descriptor (/proc/self/fd), and not by its name again: to them
+    the kernel does not repeat a look-up when a file must get another node because somebody reads it past us.
+    """
+
+    def __init__(self) -> None:
+        self._met: OrderedDict[int, tuple[bool, float]] = OrderedDict()
+        self._last = -inf
+
+    def meet(self, process: int) -> None:
+        """A process opens something."""
+        now = time.monotonic()
+        serves, since = self._met.get(process, (False, -inf))
+        if now - since > _KNOWN_S:
+            serves = _name_of(process) in _SERVERS
+            self._met[process] = serves, now
+            if len(self._met) > _PROCESSES:
+                self._met.popitem(last=False)
+        if serves:
+            self._last = now
+
+    @property
+    def are_here(self) -> bool:
+        """Whether one used the mount lately."""
+        return time.monotonic() - self._last < _HERE_S
+
+
+def _name_of(process: int) -> str:
+    try:
+        with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as name:
+            return name.read().strip()
+    except OSError:
+        return ""
+
+
 class Passing:
     """The extension's side of one mount. Owned by the event loop's thread."""
 
@@ -55,6 +95,7 @@ class Passing:
         self._backings: dict[OpenFile, int] = {}
         self._served: dict[OpenFile, set[NodeId]] = {}
         self._streaks = Streaks()
+        self.servers = Servers()
         self._works = hooks is not None
         self._writes = False
         if hooks is not None:
@@ -62,13 +103,18 @@ class Passing:
             hooks.want(True, TURN_MASK)
 
     @property
-    def passes_reads(self) -> bool:
-        """Whether the kernel may read plain files itself."""
+    def works(self) -> bool:
+        """Whether the kernel can read and write plain files itself."""
         return self._works and hooks is not None and hooks.is_negotiated()
+
+    @property
+    def passes_reads(self) -> bool:
+        """Whether it may read them: who opens such a file for writing has to look it up again."""
+        return self.works and not self.servers.are_here
 
     def passes_writes(self, process: int) -> bool:
         """Whether it may, and should, write a new file of a process itself."""
-        return self._writes and self.passes_reads and not self._streaks.has(process)
+        return self._writes and self.works and not self._streaks.has(process)
 
     def counts(self) -> dict[str, int]:
         """Requests that came for bytes, for those who measure."""

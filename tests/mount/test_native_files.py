@@ -5,6 +5,7 @@ import errno
 import mmap
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -341,6 +342,32 @@ def test_many_opens_of_every_kind_at_once_never_fail(drive: Drive) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+_SERVE = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)
+os.listdir(sys.argv[2])
+print("here", flush=True)
+sys.stdin.readline()
+path = os.open(os.path.join(sys.argv[2], "clip.mov"), os.O_PATH)
+descriptor = os.open(f"/proc/self/fd/{path}", os.O_RDWR)
+os.pwrite(descriptor, b"new", 0)
+"""
+
+
+@pytest.mark.parametrize("name", ["smbd", "nfsd"])
+def test_a_server_may_write_by_descriptor_what_others_read(drive: Drive, name: str) -> None:
+    path = sealed_file(drive, "clip.mov", b"old" * MIB)
+    command = [sys.executable, "-c", _SERVE, name, drive.main]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"here\n"
+        with path.open("rb") as reader:
+            assert reader.read(3) == b"old"
+            server.communicate(b"\n", timeout=20)
+            assert server.returncode == 0
+    assert path.read_bytes()[:6] == b"newold"
 
 
 def test_without_the_extension_everything_is_the_same(tmp_path: Path) -> None:
