@@ -66,7 +66,7 @@ class Servers:
         now = time.monotonic()
         serves, since = self._met.get(process, (False, -inf))
         if now - since > _KNOWN_S:
-            serves = _name_of(process) in _SERVERS
+            serves = _name_of(process).partition("[")[0] in _SERVERS  # smbd[192.168.1.7]
             self._met[process] = serves, now
             if len(self._met) > _PROCESSES:
                 self._met.popitem(last=False)

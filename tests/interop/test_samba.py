@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.drive import Drive
+from tests.drive import Drive, wait_until
 from tests.interop.samba import USER, Smbd, settings_said_wrong, smbd_can_serve
 
 pytestmark = [
@@ -105,6 +105,19 @@ def test_what_the_machine_itself_changes_shows_at_once(smbd: Smbd, own: Path) ->
     assert "from here" not in smbd.ask("work", "ls")
     smbd.ask("work", 'get "and moved" there')
     assert (smbd.top / "there").read_bytes() == b"one"
+
+
+def test_a_file_is_written_over_while_a_program_of_the_machine_reads_it(
+    smbd: Smbd, own: Path, drive: Drive, tmp_path: Path
+) -> None:
+    (tmp_path / "clip.mov").write_bytes(b"old" * MIB)
+    smbd.ask("work", "put clip.mov", cwd=tmp_path)
+    wait_until(lambda: drive.command("status")["unsealed_files"] == 0, "it is hashed")
+    (tmp_path / "clip.mov").write_bytes(b"new" * MIB)
+    with open(own / "clip.mov", "rb") as reader:
+        assert reader.read(3) == b"old"
+        smbd.ask("work", "put clip.mov", cwd=tmp_path)
+    assert (own / "clip.mov").read_bytes() == b"new" * MIB
 
 
 def test_attributes_and_streams_are_xattrs_of_the_file(smbd: Smbd, own: Path, drive: Drive) -> None:
