@@ -44,7 +44,7 @@ _SWITCH_S = 0.0005  # how long the event loop may have to wait for a thread that
 _ANSWER_S = 10.0  # a client that does not read its answer for so long goes without
 _COPY_S = DAY_S
 _LOOK_AT_COPY_S = 300.0
-_LOOK_AT_READERS_S = 60.0
+_LOOK_AFTER_S = 60.0
 _WRITE_AT_END_S = 20.0
 _SEAL_AT_END_S = 2.0  # what is not hashed by then is hashed by the next mount
 
@@ -128,7 +128,7 @@ class Daemon:
                 nursery.start_soon(self._session.watch)
                 nursery.start_soon(self._await_signal)
                 nursery.start_soon(self._keep_copy)
-                nursery.start_soon(self._forget_dead_readers)
+                nursery.start_soon(self._look_after)
                 if self._fs.readonly:
                     nursery.start_soon(follow, self._fs)
                 else:
@@ -173,14 +173,15 @@ class Daemon:
             except Exception:  # no descriptors, no memory for a process: the mount goes on
                 log.exception("the database was not copied; the last good copy stays")
 
-    async def _forget_dead_readers(self) -> None:
-        """A command that was killed while it read would have the database grow with every flush."""
+    async def _look_after(self) -> None:
+        """Keeps room back, and lets go of views of commands that were killed, which would have the database grow."""
         while not self._fs.readonly:
-            await trio.sleep(_LOOK_AT_READERS_S)
             try:
+                await self._flusher.keep_reserve()
                 await trio.to_thread.run_sync(self._fs.history.database.forget_dead_readers, limiter=self._disk)
             except Exception:
-                log.exception("dead readers of the database stay")
+                log.exception("the disk and the database were not looked after; trying again")
+            await trio.sleep(_LOOK_AFTER_S)
 
     async def _copy(self) -> None:
         command = [sys.executable, "-P", "-m", "filmfs.archive.copies", self._archive.root]

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 import trio
 
 from filmfs.archive.naming import names_of
-from filmfs.core.errors import FilmFSError
+from filmfs.core.errors import FilmFSError, NoSpace
 from filmfs.core.ids import CommitId, LayerId
+from filmfs.store.reserve import Reserve
 from filmfs.vfs.filesystem import FileSystem
 
 log = logging.getLogger("filmfs.flush")
@@ -33,6 +34,7 @@ class Flusher:
         self._history = filesystem.history
         self._disk = disk
         self._codec = trio.CapacityLimiter(1)
+        self._reserve = Reserve(filesystem.archive.root)
         self._lock = trio.Lock()
         self._asked = 0
         self._done = 0
@@ -66,7 +68,10 @@ class Flusher:
                 await trio.to_thread.run_sync(self._history.write, cut, limiter=self._disk)
             self._history.database.current()  # now, while nothing is being written
         except BaseException as error:
-            if self._history.failed(cut):
+            helped = self._history.failed(cut)
+            if isinstance(error, NoSpace):
+                helped |= await trio.to_thread.run_sync(self._reserve.give_up, limiter=self._disk)
+            if helped:
                 return await self._flush_once()
             self.last_error = str(error)
             raise
@@ -145,6 +150,10 @@ class Flusher:
             log.error("commits cannot be named yet: the process that does it ended with %d", done.returncode)
             return {}
         return names_of(done.stdout)
+
+    async def keep_reserve(self) -> None:
+        """Has room kept back for when the disk is full."""
+        await trio.to_thread.run_sync(self._reserve.keep, limiter=self._disk)
 
     def hurry(self) -> None:
         """Has `run` seal and name at its next turn."""
