@@ -5,6 +5,7 @@ signal comes, flush, close. systemd is told by one datagram each (sd_notify).
 """
 
 import contextlib
+import faulthandler
 import gc
 import json
 import logging
@@ -71,6 +72,7 @@ def run(root: str, mountpoint: str, options: Iterable[str], on_ready: Callable[[
 
 def _tune_the_interpreter() -> None:
     """For a process that lives long and answers in microseconds while a thread of it writes back."""
+    faulthandler.enable()  # a crash in C says where
     gc.collect()
     gc.freeze()  # modules and settings need not be looked through again
     gc.set_threshold(_GARBAGE, 20, 50)

@@ -119,10 +119,13 @@ class Operations(pyfuse3.Operations):
         if changes.size is not None:
             await self._flush_before_cut(NodeId(inode), changes.size)
         try:
-            return entry(self._fs.change(NodeId(inode), changes))
+            found = self._fs.change(NodeId(inode), changes)
         except Stale:
-            self._forget_left()
+            self._forget_left(NodeId(inode))
             raise
+        for other in self._fs.others(NodeId(inode)):
+            self._forget_attributes(other)
+        return entry(found)
 
     @answers_at_once(0)
     def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
@@ -219,12 +222,11 @@ class Operations(pyfuse3.Operations):
         try:
             handle = self._open(node, flags, ctx)
         except Stale:
-            self._forget_left()
+            self._forget_left(node)
             raise
         if self._fs.file(handle).accessed:
             # The kernel asks for attributes again after reads that it sends, not after those that it answers itself.
-            with contextlib.suppress(OSError):
-                pyfuse3.invalidate_inode(inode, attr_only=True)
+            self._forget_attributes(node)
         file = self._fs.file(handle).file
         if file is not None and file.is_written_through and flags & os.O_ACCMODE == os.O_RDWR:
             await self._flusher.flush()  # what is mapped now and msynced must have a row
@@ -249,6 +251,7 @@ class Operations(pyfuse3.Operations):
             node,
             writing=writing,
             truncate=truncate,
+            append=bool(flags & os.O_APPEND),
             straight=straight,
             is_access=not flags & os.O_NOATIME,
             uid=ctx.uid,
@@ -282,8 +285,14 @@ class Operations(pyfuse3.Operations):
                 self._fs.stays_uncut(node)
                 raise
 
-    def _forget_left(self) -> None:
-        """Other names of a file that got another node must be looked up again too."""
+    def _forget_attributes(self, node: NodeId) -> None:
+        """Takes no lock of the kernel's that others may hold, so nothing is waited for."""
+        with contextlib.suppress(OSError):
+            pyfuse3.invalidate_inode(InodeT(node), attr_only=True)
+
+    def _forget_left(self, node: NodeId) -> None:
+        """Other names of a file that got another node must be looked up again too, and what is known of the old one."""
+        self._forget_attributes(node)
         for parent, name in self._fs.take_left():
             pyfuse3.invalidate_entry_async(InodeT(parent), FileNameT(name), ignore_enoent=True)
 

@@ -99,7 +99,7 @@ def _fields(path: bytes, inode: Inode, file: FileId, before: View | None) -> lis
         old = before.path_of(file)
         moved_from = old if old != path else None
     content = EMPTY_CONTENT if inode.kind is Kind.FILE and inode.content is None else inode.content
-    facts = [int(inode.kind), inode.mode, inode.uid, inode.gid, inode.mtime, inode.rdev, inode.xattrs]
+    facts = [int(inode.kind), inode.mode, inode.uid, inode.gid, inode.mtime, inode.device, inode.xattrs]
     return [path, *facts, inode.size, content, inode.target, moved_from]
 
 

@@ -19,6 +19,9 @@ INODE = b"inode"
 DIRENT = b"dirent"
 CHANGES = b"changes"
 
+EDITED = 1
+"""In `rdev` of a file: it was not only written once and whole, so it may be a database, a log, a project."""
+
 _NEWEST_FIRST = (1 << 64) - 1
 _TIMES = -(1 << 63), (1 << 64) - 1  # what a stored integer can be: 1677 to 2554
 
@@ -39,7 +42,8 @@ class Inode(NamedTuple):
     """An inode as one layer left it.
 
     `mode` is the permission bits; `stored` is the size less its holes; `links` are its names: (directory, name as
-    given). `nlink` of a directory is 2 and its sub-directories. Times are nanoseconds since 1970.
+    given). `nlink` of a directory is 2 and its sub-directories. Times are nanoseconds since 1970. `rdev` is the number
+    of a device; of a file it is EDITED once it was changed in place.
 
     A tuple, because these are made by the ten thousand a second.
     """
@@ -60,6 +64,11 @@ class Inode(NamedTuple):
     target: bytes = b""
     stored: int = 0
     links: tuple[tuple[FileId, bytes], ...] = ()
+
+    @property
+    def device(self) -> int:
+        """The number of a device; 0 for all else."""
+        return 0 if self.kind is Kind.FILE else self.rdev
 
     def changed(self, **fields: Any) -> "Inode":
         """This inode with other values in some fields."""

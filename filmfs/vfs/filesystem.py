@@ -133,7 +133,7 @@ class FileSystem:
         opened = self._opened.at(node)
         stable = self._spaces.is_stable(space)
         if opened is not None:
-            return attributes_of(node, opened.inode(), stable=stable, live=opened.is_written_through)
+            return attributes_of(node, opened.inode(), stable=stable, live=opened.is_written_through or opened.retired)
         return attributes_of(node, view.inode(file) or self._opened.inode(node), stable=stable)
 
     def change(self, node: NodeId, changes: Changes) -> Attributes:
@@ -267,6 +267,7 @@ class FileSystem:
         *,
         writing: bool,
         truncate: bool = False,
+        append: bool = False,
         straight: bool = False,
         is_access: bool = True,
         uid: int = 0,
@@ -283,7 +284,7 @@ class FileSystem:
             return self._handles.add(FileHandle(node, None, report=report))
         if writing:
             self._writable(node)
-        opening = partial(self._opened.open, node, writing=writing, truncate=truncate, straight=straight)
+        opening = partial(self._opened.open, node, writing=writing, truncate=truncate, append=append, straight=straight)
         try:
             opened = opening()
         except Corrupt:
@@ -333,6 +334,10 @@ class FileSystem:
             if path is not None:
                 return f"{branch.name}:{shown(path)}" if branch is not None else shown(path)
         return f"file {file}"
+
+    def others(self, node: NodeId) -> list[NodeId]:
+        """Other nodes that show the same file, or what it was: what the kernel knows of them is old after a change."""
+        return self._opened.others(node)
 
     def take_left(self) -> list[tuple[NodeId, bytes]]:
         """Names, with their directories, that lead to another node since the last call."""

@@ -88,6 +88,8 @@ def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True, live: bool
     blocks = (stored + 511) >> 9
     if kind is Kind.DIRECTORY:
         size, blocks = 4096, 8
+    elif kind is Kind.FILE:
+        rdev = 0
     bits = _TYPE_BITS[kind] | mode
     return Attributes._make((node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable, live))
 

@@ -53,7 +53,7 @@ class Opened:
         retired = self._retired.get(node) if self._retired else None
         return retired or self.find(*split_node(node))
 
-    def open(self, node: NodeId, *, writing: bool, truncate: bool, straight: bool) -> OpenFile:
+    def open(self, node: NodeId, *, writing: bool, truncate: bool, straight: bool, append: bool = False) -> OpenFile:
         """The file for one more handle. Raises Stale when another node shows it now; the name leads to that."""
         space, file = split_node(node)
         if turn_of(node) != self._turns.get((space, file), 0):
@@ -63,12 +63,22 @@ class Opened:
             opened.finish()
             if not opened.is_being_written:
                 opened.straight = False
+                # What is edited in place is read by all through one node, which sees what others write.
+                straight = straight and (writing or space > MAX_BRANCH or not opened.is_edited)
                 if straight and self._may_go_straight(space, file, writing=writing):
                     with suppress(FilmFSError):  # a disk that is full or damaged is told to who writes or reads
                         opened.go_straight(writing=writing, truncate=truncate)
         elif writing:
+            if not opened.writers and not append:
+                opened.finish()  # who only looks still followed what would be appended
             self._refuse_to_readers(space, opened)
         return opened
+
+    def others(self, node: NodeId) -> list[NodeId]:
+        """Other nodes that show the same file, or what it was."""
+        space, file = split_node(node)
+        nodes = {self.node(space, file), *(other for other in self._retired if split_node(other) == (space, file))}
+        return sorted(nodes - {node})
 
     def take_left(self) -> list[tuple[NodeId, bytes]]:
         """Names, with their directories, that lead to another node since the last call."""
@@ -138,7 +148,10 @@ class Opened:
 
     def _settle(self, space: Space, opened: OpenFile) -> None:
         if not opened.writers:
-            opened.finish()
+            if opened.handles and opened.is_written_through:
+                opened.note_close()
+            else:
+                opened.finish()
         if not opened.handles and not opened.is_being_written:
             self.forget(space, opened)
 

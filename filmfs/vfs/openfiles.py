@@ -23,13 +23,14 @@ from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, Contents, pa
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE
 from filmfs.store.staging import Spares
 from filmfs.versioning.history import History
-from filmfs.versioning.rows import Inode
+from filmfs.versioning.rows import EDITED, Inode
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
 from filmfs.vfs.through import Through
 
 SIZE_MAX = (16 << 40) - 4096  # what ext4 can keep in one file; hashing the holes of much more would need much memory
 STRAIGHT_MIN = 1 << 20  # a smaller file gains nothing from being read past us
+_PATCHES = 8  # a file in which so much was written twice while it was made is no recording
 _COPY_UP = 1 << 18  # files up to this size are rewritten whole when they are edited: one blob reads faster than two
 
 
@@ -89,6 +90,8 @@ class OpenFile:
         self._whole: Staging | None = None
         self._log: Staging | None = None
         self._through: Through | None = None
+        self._edited = inode.rdev  # see rows.EDITED
+        self._patches = 0  # writes over what was written before in the same session
         self._floor = 0  # what is written past us is no older
         self._published = 0  # the length that the row says, or will with the next flush
         self._copied: tuple[ContentId, ExtentMap] | None = None
@@ -134,7 +137,10 @@ class OpenFile:
 
     def inode(self) -> Inode:
         """The inode as it is now, also of a file whose last name is gone."""
-        inode = self._last if self.retired else self._row() or self._last
+        inode = self._row() or self._last
+        if self.retired:
+            # What its handles read is as it was; whose it is, what it is called and who may is as for everybody.
+            return inode.changed(size=self.size, stored=self.stored, mtime=self.mtime)
         self._look()
         if self.modified:
             stored = self.stored
@@ -165,8 +171,28 @@ class OpenFile:
 
     def retire(self) -> None:
         """Its handles keep what they opened, whatever becomes of the file."""
-        self._last = self.inode()
         self.retired = True
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether it was changed in place, by a database or a hand: it will be again, while others read it."""
+        return bool(self._edited)
+
+    def note_close(self) -> None:
+        """The last writer closed while others still look at the file, who shall see what is appended next.
+
+        The session goes on; what is there now is the file as of its last close.
+        """
+        if self._through is None or self._closed is None or not self._through.is_quiet():
+            return
+        self.publish()
+        before = self._closed
+        self._closed = _Closed(self._source, self.size, self.stored, self.mtime)
+        if isinstance(before.content, int) and before.content != self._source:
+            self._drop(before.content)
+        if self._draft is not None:
+            self._history.drafts.closed(self._draft)  # to be hashed when the session ends
+        self._draft = None
 
     def will_shrink(self, size: int) -> bool:
         """Whether a cut to `size` must wait for a flush of the shorter file: call `truncate` after it in any case.
@@ -198,6 +224,7 @@ class OpenFile:
         self._through = Through(self._contents.blobs, blob, descriptor, inode.mtime)
         self._tell_change()
         self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
+        self._edited = 0
         self._floor = self._history.clock()
         self._history.drafts.begin_writing(self._through.blob)
         self._published = 0
@@ -255,6 +282,10 @@ class OpenFile:
 
     def placed(self, where: Placed) -> None:
         """The bytes are where `place` said."""
+        if where.extent.offset < self._map.size:
+            self._patches += 1
+            if self._patches >= _PATCHES:
+                self._edited = EDITED
         self._map.write(where.extent)
         self._touch()
 
@@ -349,6 +380,7 @@ class OpenFile:
                 stored=now.stored,
                 mtime=self.mtime,
                 ctime=max(inode.ctime, self.mtime),
+                rdev=self._edited,
             ),
         )
         self._source = content
@@ -466,6 +498,8 @@ class OpenFile:
         inode = self._row() or self._last
         self._closed = _Closed(inode.content, inode.size, inode.stored, inode.mtime)
         size = self._map.size
+        self._patches = 0
+        self._edited = EDITED if size and keep != 0 else 0
         if size:
             self._pinned = self._map.value.blobs()
             self._history.drafts.pin(self._pinned)

@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import fcntl
 import mmap
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +345,102 @@ def test_many_opens_of_every_kind_at_once_never_fail(drive: Drive) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_database_is_read_as_it_is_while_another_writes_to_it(drive: Drive) -> None:
+    path = drive.main / "project.db"
+    with closing(sqlite3.connect(path)) as making:
+        making.execute("pragma journal_mode=wal")
+        making.execute("create table clip (name text, frames int)")
+        making.execute("create index by_name on clip (name)")
+        for number in range(20):
+            making.executemany("insert into clip values (?, ?)", [(f"{number}-{i:>200}", 0) for i in range(400)])
+            making.commit()
+    seal(drive)
+    assert path.stat().st_size > 2 * MIB
+    with (
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader,
+        closing(sqlite3.connect(path)) as writer,
+    ):
+        for number in range(1, 6):
+            assert reader.execute("select sum(frames) from clip").fetchone() == ((number - 1) * 8000,)
+            writer.execute("update clip set frames = ?", [number])
+            writer.commit()
+            writer.execute("pragma wal_checkpoint(truncate)")
+            assert reader.execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def test_a_file_that_was_changed_in_place_has_one_version_and_one_set_of_locks(drive: Drive) -> None:
+    path = sealed_file(drive, "edited", bytes(2 * MIB))
+    with path.open("r+b") as writer:
+        writer.write(os.urandom(MIB + MIB // 2))
+    seal(drive)
+    drive.restart()
+    with path.open("rb") as reader, path.open("r+b") as writer:
+        fcntl.flock(reader, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with fails(errno.EAGAIN):
+            fcntl.flock(writer, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        writer.write(b"second")
+        writer.flush()
+        assert reader.read(6) == b"second"
+    path.write_bytes(bytes(2 * MIB))
+    seal(drive)
+    before = counts(drive)["reads"]
+    assert path.read_bytes() == bytes(2 * MIB)
+    assert counts(drive)["reads"] == before
+
+
+def test_who_follows_a_log_sees_what_others_append(drive: Drive) -> None:
+    path = drive.main / "day.log"
+    with path.open("wb") as writer:
+        writer.write(b"one\n")
+        writer.flush()
+        follower = path.open("rb")
+    with follower:
+        assert follower.read() == b"one\n"
+        for line in (b"two\n", b"three\n", b"four\n" * 1000):
+            with path.open("ab") as writer:
+                writer.write(line)
+            assert follower.read() == line
+        drive.commit()
+        assert path.read_bytes() == b"one\ntwo\nthree\n" + b"four\n" * 1000
+    seal(drive)
+    history = next((drive.mountpoint / ".filmfs" / "history" / "main").glob("2*"))
+    assert (history / "day.log").read_bytes() == path.read_bytes()
+
+
+def test_a_commit_between_two_who_append_has_what_the_first_closed(drive: Drive) -> None:
+    path = drive.main / "day.log"
+    with path.open("wb") as first:
+        first.write(b"one\n")
+        first.flush()
+        follower = path.open("rb")
+    with follower, path.open("ab") as second:
+        second.write(b"two\n")
+        second.flush()
+        drive.commit()
+        second.write(b"three\n")
+        second.flush()
+        assert follower.read() == b"one\ntwo\nthree\n"
+    history = next((drive.mountpoint / ".filmfs" / "history" / "main").glob("2*"))
+    assert (history / "day.log").read_bytes() == b"one\n"
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    seal(drive)
+    assert (history / "day.log").read_bytes() == b"one\n"
+
+
+def test_what_is_changed_of_a_file_by_an_old_handle_shows_by_name(drive: Drive) -> None:
+    path = sealed_file(drive, "f", bytes(2 * MIB))
+    with path.open("rb") as reader, path.open("r+b") as writer:
+        writer.write(b"new")
+        path.stat()
+        os.fchmod(reader.fileno(), 0o600)
+        os.utime(reader.fileno(), (5, 5))
+        assert (path.stat().st_mode & 0o777, path.stat().st_mtime) == (0o600, 5)
+        os.link(path, drive.main / "second")
+        assert os.fstat(reader.fileno()).st_nlink == 2
+        path.chmod(0o640)
+        assert os.fstat(reader.fileno()).st_mode & 0o777 == 0o640
 
 
 _SERVE = """
