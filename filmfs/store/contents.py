@@ -184,14 +184,15 @@ class Contents:
     def map_of(self, ref: ContentRef, view: Transaction | None = None) -> ExtentMap:
         """What the bytes of a file row are made of, as last flushed.
 
-        The owner of the trees gives the view that it has; what is not there another process wrote since.
+        The owner of the trees gives the view that it has; what is not there another process wrote since, and of a draft
+        that another process has only the newest state is one whose staging files are there.
         """
         if ref is None:
             return ExtentMap()
         found = self._find_map(ref) if isinstance(ref, bytes) else None
         if found is not None:
             return found
-        if view is not None:
+        if view is not None and isinstance(ref, bytes):
             with suppress(Corrupt):
                 found = get_map(view, ref)
         if found is None:
