@@ -17,6 +17,7 @@ from filmfs.store.sealing import Seal
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import Tree
+from filmfs.vfs.drafting import drop_draft
 from filmfs.vfs.nodes import TURNS, NodeId, Space, node_id, split_node, turn_of
 from filmfs.vfs.openfiles import OpenFile
 from filmfs.vfs.spaces import Spaces
@@ -191,8 +192,8 @@ class Opened:
         opened = self.find(space, file)
         if opened is not None:
             opened.orphan = inode
-        elif isinstance(inode.content, int):
-            self._history.drafts.drop(inode.content, self._history.table.branches[tree.branch].open)
+        else:
+            drop_draft(self._history, tree, inode.content)
         self._orphans[node_id(space, file)] = inode
         while len(self._orphans) > _ORPHANS:
             del self._orphans[next(iter(self._orphans))]
