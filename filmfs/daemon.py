@@ -141,6 +141,7 @@ class Daemon:
                 nursery.cancel_scope.cancel()
         finally:
             notify("STOPPING=1")
+            self._guardian.dismiss()
             with trio.CancelScope(shield=True):
                 self._session.unmount()
                 if not self._fs.readonly:
@@ -198,7 +199,7 @@ class Daemon:
             await trio.run_process(["stat", "--", self._mountpoint], capture_stdout=True, check=False)
         device = dict(filmfs_mounts()).get(self._real_mountpoint)
         if device is not None:
-            self._guardian.watch(device)
+            self._guardian.watch(self._real_mountpoint, device)
             try:
                 read_far_ahead(device)
             except OSError as error:

@@ -3,8 +3,9 @@
 A killed process keeps its descriptors while a thread of it waits where no signal reaches: on a disk that hangs, or in
 the kernel for a directory that somebody holds who waits for the daemon. Its mount then hangs with it, and all who use
 it. The guardian is forked before anything is open, learns the mount's device, and is told by the kernel when the
-daemon's main thread is gone (PR_SET_PDEATHSIG); if the mount is still there it aborts its connection, so that whoever
-waits gets ENOTCONN. The dead mount stays, as after any crash: nobody writes into the directory under it by mistake.
+daemon's main thread is gone (PR_SET_PDEATHSIG). Unless it was dismissed it then aborts the mount's connection, so that
+whoever waits gets ENOTCONN. The dead mount stays, as after any crash: nobody writes into the directory under it by
+mistake.
 """
 
 import contextlib
@@ -35,10 +36,17 @@ class Guardian:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(reading)
 
-    def watch(self, device: str) -> None:
-        """Says which mount is to be ended: its device (major:minor)."""
+    def watch(self, mountpoint: str, device: str) -> None:
+        """Says which mount is to be ended: where it is, and its device (major:minor)."""
+        self._say(os.fsencode(mountpoint) + b"\0" + device.encode())
+
+    def dismiss(self) -> None:
+        """The mount goes in good order: its device may be another's by the time that this process is gone."""
+        self._say(b"\0")
+
+    def _say(self, what: bytes) -> None:
         with contextlib.suppress(OSError):  # somebody killed it: as if there never was one
-            os.write(self._writing, device.encode() + b"\n")
+            os.write(self._writing, what)
 
 
 def _guard(daemon: int, told: int) -> None:
@@ -53,9 +61,10 @@ def _guard(daemon: int, told: int) -> None:
         os.closerange(4, 1 << 16)
         while os.getppid() == daemon and signal.sigwait({_GONE}) != _GONE:
             pass
-        device = os.read(3, 64).decode().strip()
-        if device and device in (found for _, found in filmfs_mounts()):
-            abort(device)
+        os.set_blocking(3, False)
+        heard = os.read(3, 1 << 16).split(b"\0")  # one part: no mount yet; two: a mount; three: dismissed
+        if len(heard) == 2 and (os.fsdecode(heard[0]), heard[1].decode()) in filmfs_mounts():
+            abort(heard[1].decode())
     finally:
         os._exit(0)
 

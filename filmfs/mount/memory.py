@@ -40,7 +40,7 @@ class Memory:
         self._database = filesystem.archive.database
         self._watcher = trio.CapacityLimiter(1)
         self._readers = trio.CapacityLimiter(_READERS)  # names do not wait for bytes that are read or written
-        self._residency = Residency(self._database.file)
+        self._residency = Residency(self._database.file, self._database.used)
 
     @property
     def is_cold(self) -> bool:

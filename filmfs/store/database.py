@@ -278,6 +278,11 @@ class Database:
         """The file that holds all of it."""
         return os.path.join(self._path, "data.mdb")
 
+    def used(self) -> int:
+        """Bytes of the database file that hold anything, as the last transaction has it. In any thread."""
+        with _lmdb_errors(), self._gate.inside():
+            return int((self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"])
+
     def size(self) -> int:
         """Bytes of the database file."""
         return os.path.getsize(self.file)

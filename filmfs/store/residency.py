@@ -6,6 +6,7 @@ Only what the kernel says now: pages may go again. Safe to use from any thread.
 import ctypes
 import mmap
 import os
+from collections.abc import Callable
 
 from filmfs.core.errors import DiskFailure
 
@@ -23,14 +24,12 @@ _PAGE = mmap.PAGESIZE
 class Residency:
     """Looks at the pages of one file, and reads in those that are missing."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, size: Callable[[], int]) -> None:
+        """`size`: the file's length. The kernel is not asked: for a file on a FUSE mount it would, and drop pages."""
         self._path = path
+        self.size = size
         # Kept: where the archive lies on another FUSE mount, opening a file may drop its pages.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def size(self) -> int:
-        """The file's length."""
-        return os.fstat(self._descriptor).st_size
 
     def missing(self) -> list[int]:
         """Where pages are not in memory: offsets of the mebibytes that hold such."""

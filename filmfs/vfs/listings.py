@@ -4,9 +4,12 @@ A position counts what was listed before it and leads to the same name for as lo
 given only the names are kept: ten megabytes for a million files.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from filmfs.versioning.listing import Listing
 from filmfs.versioning.rows import Entry
-from filmfs.vfs.nodes import NodeId
+from filmfs.vfs.nodes import Attributes, NodeId
 
 Listed = tuple[bytes, NodeId | Entry | None]
 """A name in a directory, and the node or the entry of the same space that it leads to; None when it is gone."""
@@ -76,3 +79,21 @@ class DirectoryListing:
             block += more
             last = more[-1][0]
         return block
+
+
+@dataclass(slots=True)
+class DirectoryReader:
+    """Gives listed entries one by one: (name, attributes, the position after it)."""
+
+    listing: DirectoryListing
+    attributes: Callable[[NodeId | Entry | None], Attributes | None]
+    position: int
+
+    def next(self) -> tuple[bytes, Attributes, int] | None:
+        """The next entry that still exists; None at the end."""
+        while (found := self.listing.at(self.position)) is not None:
+            self.position += 1
+            attributes = self.attributes(found[1])
+            if attributes is not None:
+                return found[0], attributes, self.position
+        return None

@@ -19,6 +19,7 @@ from typing import Any
 
 from filmfs.core.errors import FilmFSError
 from filmfs.core.ids import ROOT_FILE, FileId, LayerId
+from filmfs.core.paths import name_key
 from filmfs.versioning.history import History
 from filmfs.versioning.layers import Branch, Layer
 from filmfs.vfs.nodes import Space, ViewNumbers
@@ -198,3 +199,14 @@ def _parse_gmt(name: str) -> int | None:
 
 def _utc(time: int) -> datetime:
     return datetime.fromtimestamp(time // 1_000_000_000, UTC)
+
+
+def as_text(name: bytes) -> str:
+    """A name in a virtual directory as text. Raises NameNotUtf8 and its kind."""
+    name_key(name)
+    return name.decode()
+
+
+def as_bytes(name: str) -> bytes:
+    """The same as doors have it."""
+    return name.encode(errors="surrogateescape")

@@ -7,16 +7,18 @@ It is told by History when a layer freezes, so that a commit has files that are 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from filmfs.core.errors import Corrupt, FilmFSError, IsADirectory, Stale
 from filmfs.core.ids import MAX_BRANCH, BranchId, FileId
-from filmfs.store.contents import Contents
+from filmfs.store.contents import LITERAL_MAX, Contents
 from filmfs.store.sealing import Seal
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import Tree
+from filmfs.vfs.drafting import drop_draft
 from filmfs.vfs.nodes import TURNS, NodeId, Space, node_id, split_node, turn_of
 from filmfs.vfs.openfiles import OpenFile
 from filmfs.vfs.spaces import Spaces
@@ -52,6 +54,20 @@ class Opened:
         """The open file that a node shows: what its readers opened, if they went on with that."""
         retired = self._retired.get(node) if self._retired else None
         return retired or self.find(*split_node(node))
+
+    def before_open(self, node: NodeId) -> Callable[[], None] | None:
+        """Work for another thread, after which `open` waits for no disk; None when there is none to do."""
+        if self.at(node) is not None:
+            return None
+        with suppress(FilmFSError):  # `open` will tell
+            inode, contents = self.inode(node), self._contents
+            ref = inode.content
+            if inode.size > LITERAL_MAX and isinstance(ref, bytes) and not contents.is_at_hand(ref):
+                return partial(contents.have_at_hand, ref)
+            staged = self._history.drafts.map_of(ref) if isinstance(ref, int) else None
+            if staged is not None and not contents.blobs.are_open(staged.blobs()):
+                return partial(contents.have_at_hand, ref, staged)
+        return None
 
     def open(self, node: NodeId, *, writing: bool, truncate: bool, straight: bool, append: bool = False) -> OpenFile:
         """The file for one more handle. Raises Stale when another node shows it now; the name leads to that."""
@@ -204,8 +220,8 @@ class Opened:
         opened = self.find(space, file)
         if opened is not None:
             opened.orphan = inode
-        elif isinstance(inode.content, int):
-            self._history.drafts.drop(inode.content, self._history.table.branches[tree.branch].open)
+        else:
+            drop_draft(self._history, tree, inode.content)
         self._orphans[node_id(space, file)] = inode
         while len(self._orphans) > _ORPHANS:
             del self._orphans[next(iter(self._orphans))]

@@ -29,24 +29,26 @@ class Seen:
 class Through:
     """One staging file under writers that are not seen. Owned by the thread that owns the tree."""
 
-    def __init__(self, blobs: Blobs, blob: BlobId, descriptor: int, mtime: int) -> None:
+    def __init__(self, blobs: Blobs, blob: BlobId, descriptor: int, mtime: int, now: int) -> None:
         """Takes over an empty staging file, open for reading only.
 
-        No write to it counts as later than `mtime` before there was one.
+        No write to it counts as later than `mtime` before there was one, and none as earlier than `now`.
         """
         self.blob = blob
-        self.limit: int | None = None  # what the file is about to be cut to
+        self.published = 0  # the length that the row says, or will with the next flush
+        self._limit: int | None = None  # what the file is about to be cut to
         self._path = blobs.staging_path(blob)
         self._descriptor = descriptor
         self._key: tuple[int, int, int] | None = None
         self._stamped = 0
         self.stamp(mtime)
+        self._floor = now
 
     @property
     def size(self) -> int:
         """The length now."""
         size = os.fstat(self._descriptor).st_size
-        return size if self.limit is None else min(size, self.limit)
+        return size if self._limit is None else min(size, self._limit)
 
     def look(self) -> Seen | None:
         """What it holds now; None when nothing changed since the last look."""
@@ -56,7 +58,7 @@ class Through:
         if key == self._key:
             return None
         self._key = key
-        mtime = found.st_mtime_ns if found.st_mtime_ns != self._stamped else None
+        mtime = max(found.st_mtime_ns, self._floor) if found.st_mtime_ns != self._stamped else None
         if size <= LITERAL_MAX:
             return Seen(ExtentMap.of_bytes(self.read(0, size)), mtime)
         if found.st_blocks * 512 >= size:
@@ -73,12 +75,24 @@ class Through:
 
     def stamp(self, mtime: int) -> None:
         """Sets the time of the last write, nanoseconds since 1970."""
+        self._floor = 0
         os.utime(self._descriptor, ns=(mtime, mtime))
         self._stamped = os.fstat(self._descriptor).st_mtime_ns
         self._key = None
 
+    def will_shrink(self, size: int) -> bool:
+        """Whether a cut to `size` leaves less than the row says; then it looks as short from now on."""
+        if size < self.published:
+            self._limit = size
+        return size < self.published
+
+    def will_not_shrink(self) -> None:
+        """Undoes `will_shrink`."""
+        self._limit = None
+
     def truncate(self, size: int) -> None:
         """Cuts the file or lets it grow. Raises what the disk says."""
+        self._limit = None
         try:
             os.truncate(self._path, size)
         except OSError as error:

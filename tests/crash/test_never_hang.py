@@ -115,6 +115,32 @@ def test_a_daemon_that_is_killed_while_it_waits_for_who_waits_for_it_lets_all_go
     drive.assert_sound()
 
 
+_GUARDED = """
+import os, sys
+from filmfs.mount.guardian import Guardian
+from filmfs.mount.table import filmfs_mounts
+guardian = Guardian()
+guardian.watch(sys.argv[1], dict(filmfs_mounts())[sys.argv[1]])
+if sys.argv[2] == "in good order":
+    guardian.dismiss()
+os._exit(0)
+"""
+
+
+def test_a_guardian_ends_the_mount_of_who_dies_and_no_other(drive: Drive) -> None:
+    """A mount's device is another mount's as soon as it is gone."""
+    drive.start()
+    command = [sys.executable, "-c", _GUARDED, os.path.realpath(drive.mountpoint)]
+    subprocess.run([*command, "in good order"], check=True)
+    time.sleep(0.5)
+    (drive.main / "a").write_bytes(b"x")
+    subprocess.run([*command, "dies"], check=True)
+    assert drive.process is not None
+    drive.process.wait(20)
+    drive.clear()
+    drive.assert_sound()
+
+
 _NAMES_COME_AND_GO = """
 import os, sys
 number = 0

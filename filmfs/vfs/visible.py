@@ -1,0 +1,220 @@
+"""The tree that every door shows, as it is looked at: names, attributes, links, listings.
+
+A node is of the virtual part of the tree, of a branch or of a read-only view; here it is decided which one tells. The
+FileSystem is this tree, and what changes it; it is what doors call.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from functools import partial
+from stat import S_ISDIR
+from typing import Any
+
+from filmfs.archive import Archive
+from filmfs.core.errors import FilmFSError, NotADirectory, NotFound, Stale, Usage
+from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, BranchId, FileId
+from filmfs.core.paths import shown
+from filmfs.versioning.history import History
+from filmfs.versioning.listing import Listing
+from filmfs.versioning.rows import Entry, Kind
+from filmfs.versioning.tree import Tree
+from filmfs.versioning.view import View
+from filmfs.versioning.xattrs import Attributes as Kept
+from filmfs.versioning.xattrs import get_xattrs
+from filmfs.vfs import xattrs
+from filmfs.vfs.handles import DirectoryHandle, Handles
+from filmfs.vfs.listings import BLOCK, DirectoryListing, DirectoryReader
+from filmfs.vfs.namespace import FILMFS, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
+from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
+from filmfs.vfs.opened import Opened
+from filmfs.vfs.spaces import Spaces
+from filmfs.vfs.virtual import VirtualNodes
+
+_DAY_NS = 24 * 3600 * 10**9
+
+
+class VisibleTree:
+    """All that is looked at without changing it. Owned by one thread."""
+
+    def __init__(
+        self, archive: Archive, *, readonly: bool, access_times: bool, status: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.archive = archive
+        self.history: History = archive.history
+        self.readonly = readonly
+        self.namespace = Namespace(self.history, status)
+        self._access_times = access_times and not readonly
+        self._virtual = VirtualNodes(self.namespace, self.history.clock(), readonly=readonly)
+        self._spaces = Spaces(self.history, self.namespace.views, follows=readonly)
+        self._opened = Opened(self.history, archive.contents, self._spaces)
+        self._handles = Handles()
+
+    # Nodes
+
+    def lookup(self, parent: NodeId, name: bytes) -> tuple[Attributes, bool]:
+        """The node called `name`, and whether that is its name as given. Raises NotFound, BadName's kinds."""
+        if name == b".":
+            return self.attributes(parent), True
+        if name == b"..":
+            return self.attributes(self._parent(parent)), True
+        space, file = split_node(parent)
+        if space == VIRTUAL:
+            target = self.namespace.find(self._virtual.folder(parent).path, as_text(name))
+            if target is None:
+                raise NotFound(f"there is no {shown(name)!r} here")
+            return self.attributes(self._virtual.node_of(target)), True
+        view = self._spaces.view(space)
+        entry = view.find(file, name)
+        if entry is None:
+            if name == SNAPSHOTS.encode() and file == ROOT_FILE and isinstance(view, Tree):
+                branch = self.history.table.branches[view.branch]
+                return self.attributes(self._virtual.node_of(self.namespace.branch_snapshots(branch))), True
+            if view.inode(file) is None:
+                raise Stale("the directory is gone")
+            raise NotFound(f"there is no {shown(name)!r} here")
+        return self._attributes(self._opened.node(space, entry.file), space, entry.file, view), entry.name == name
+
+    def attributes(self, node: NodeId) -> Attributes:
+        """What stat tells. Raises Stale."""
+        space, file = split_node(node)
+        if space == VIRTUAL:
+            return self._virtual.attributes(node)
+        return self._attributes(node, space, file, self._spaces.view(space))
+
+    def is_stable(self, node: NodeId) -> bool:
+        """Whether what is in a directory changes only through itself, or never."""
+        space, _ = split_node(node)
+        return space != VIRTUAL and self._spaces.is_stable(space)
+
+    def read_link(self, node: NodeId) -> bytes:
+        """The target of a symlink."""
+        space, file = split_node(node)
+        if space == VIRTUAL:
+            raise Usage("not a symbolic link")
+        inode = self._spaces.view(space).get_inode(file)
+        if inode.kind is not Kind.SYMLINK:
+            raise Usage("not a symbolic link")
+        self.accessed(node)
+        return inode.target
+
+    def accessed(self, node: NodeId) -> bool:
+        """Notes that a node was read, by the rule of relatime; whether its access time is another now.
+
+        History never changes by it, and no row is written for it.
+        """
+        space, file = split_node(node)
+        if not self._access_times or not 0 < space <= MAX_BRANCH:
+            return False
+        now, found = self.history.clock(), self.attributes(node)
+        if not found.nlink or max(found.mtime, found.ctime) < found.atime > now - _DAY_NS:
+            return False
+        tree = self._spaces.view(space)
+        assert isinstance(tree, Tree)
+        tree.note_access(file, now)
+        return True
+
+    def name_of(self, node: NodeId) -> str:
+        """A file for people: BRANCH:path, or its number where it has none."""
+        space, file = split_node(node)
+        with contextlib.suppress(FilmFSError):
+            view = self._spaces.view(space)
+            path = view.path_of(file)
+            branch = self.history.table.branches.get(BranchId(space))
+            if path is not None:
+                return f"{branch.name}:{shown(path)}" if branch is not None else shown(path)
+        return f"file {file}"
+
+    def branch_names(self) -> set[str]:
+        """The names at the mount's root."""
+        return {branch.name for branch in self.history.table.alive()}
+
+    def statvfs(self) -> os.statvfs_result:
+        """The disk under the archive."""
+        return os.statvfs(self.archive.root)
+
+    def _attributes(self, node: NodeId, space: Space, file: FileId, view: View) -> Attributes:
+        opened = self._opened.at(node)
+        stable = self._spaces.is_stable(space)
+        if opened is not None:
+            return attributes_of(node, opened.inode(), stable=stable, live=opened.is_written_through or opened.retired)
+        return attributes_of(node, view.inode(file) or self._opened.inode(node), stable=stable)
+
+    def _parent(self, node: NodeId) -> NodeId:
+        space, file = split_node(node)
+        if space == VIRTUAL:
+            return self._virtual.parent(node)
+        if file == ROOT_FILE:
+            door = self._spaces.door(space)
+            return self._virtual.node_of(Folder((FILMFS, door))) if door is not None else ROOT
+        links = self._spaces.view(space).get_inode(file).links
+        return node_id(space, links[0][0]) if links else ROOT
+
+    # Directories
+
+    def open_directory(self, node: NodeId) -> int:
+        """Opens a directory for reading; gives its handle."""
+        if not S_ISDIR(self.attributes(node).mode):
+            raise NotADirectory("not a directory")
+        return self._handles.add(DirectoryHandle(node))
+
+    def close_directory(self, handle: int) -> None:
+        """The last of a directory's handle."""
+        self._handles.remove(handle)
+
+    def read_directory(self, handle: int, start: int) -> DirectoryReader:
+        """What the directory lists from position `start`; position 0 lists anew. `.` and `..` come first."""
+        found = self._handles.directory(handle)
+        if start == 0 or found.listing is None:
+            found.listing = self._listing(found.node)
+            self.accessed(found.node)
+        space = split_node(found.node)[0]
+        view = None if space == VIRTUAL else self._spaces.view(space)
+        return DirectoryReader(found.listing, partial(self._listed, space, view), start)
+
+    def following(self, handle: int, start: int) -> tuple[FileId, bytes, int] | None:
+        """What `read_directory` will read of the database: so many entries of a directory after a name key."""
+        found = self._handles.directory(handle)
+        space, file = split_node(found.node)
+        if space == VIRTUAL:
+            return None
+        listing = None if start == 0 else found.listing
+        following = (b"", BLOCK) if listing is None else listing.following(start)
+        return None if following is None else (file, *following)
+
+    def _listing(self, node: NodeId) -> DirectoryListing:
+        space, file = split_node(node)
+        own = [(b".", node), (b"..", self._parent(node))]
+        if space == VIRTUAL:
+            listed = self.namespace.entries(self._virtual.folder(node).path)
+            return DirectoryListing(own + [(as_bytes(name), self._virtual.node_of(target)) for name, target in listed])
+        return DirectoryListing(own, Listing(self._spaces.view(space), file))
+
+    def _listed(self, space: Space, view: View | None, entry: NodeId | Entry | None) -> Attributes | None:
+        """The attributes of a listed entry; None when it went away meanwhile."""
+        try:
+            if isinstance(entry, Entry) and view is not None:
+                return self._attributes(self._opened.node(space, entry.file), space, entry.file, view)
+            return None if entry is None or isinstance(entry, Entry) else self.attributes(entry)
+        except FilmFSError:
+            return None
+
+    # Extended attributes
+
+    def get_xattr(self, node: NodeId, name: bytes) -> bytes:
+        """The attribute's value. Raises NoAttribute."""
+        value = self._xattrs(node).get(name)
+        if value is None:
+            raise xattrs.missing(name)
+        return value
+
+    def list_xattrs(self, node: NodeId) -> list[bytes]:
+        """The names of the user's attributes."""
+        return xattrs.listed(self._xattrs(node))
+
+    def _xattrs(self, node: NodeId) -> Kept:
+        if split_node(node)[0] == VIRTUAL:
+            self._virtual.attributes(node)
+            return xattrs.OF_VIRTUAL
+        inode = self._opened.inode(node)
+        return xattrs.with_own(get_xattrs(self.history.database, self.history.buffers, inode.xattrs), inode)
