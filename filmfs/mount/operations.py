@@ -347,6 +347,9 @@ class Operations(pyfuse3.Operations):
     @answers_fuse
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         await self._flusher.flush()
+        file = self._fs.file(fh).file
+        if file is not None and file.trouble is not None:
+            raise file.trouble
 
     @answers_at_once(0)
     def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:

@@ -37,6 +37,9 @@ _USUAL = {
     errno.ENAMETOOLONG,
     errno.ENOTDIR,
     errno.EISDIR,
+    errno.EINVAL,
+    errno.EFBIG,
+    errno.ENXIO,
 }
 
 _BLOCK = 1 << 20

@@ -6,6 +6,7 @@ Stale, looks the name up again and gets another node (`turn`) of the same file, 
 It is told by History when a layer freezes, so that a commit has files that are being written as of their last close.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +23,8 @@ from filmfs.vfs.drafting import drop_draft
 from filmfs.vfs.nodes import TURNS, NodeId, Space, node_id, split_node, turn_of
 from filmfs.vfs.openfiles import OpenFile
 from filmfs.vfs.spaces import Spaces
+
+log = logging.getLogger("filmfs.vfs")
 
 _ORPHANS = 4096
 _AWAITED_S = 2.0
@@ -229,9 +232,16 @@ class Opened:
     def publish(self) -> None:
         """Puts all that was written into the branches' rows."""
         for (space, _), opened in list(self._files.items()):
-            if opened.is_being_written and not opened.writers:
-                self._settle(space, opened)  # a mapping may have gone
-            opened.publish()
+            try:
+                if opened.is_being_written and not opened.writers:
+                    self._settle(space, opened)  # a mapping may have gone
+                opened.publish()
+            except FilmFSError as error:  # only this file waits for its disk to be mended, or to be written anew
+                if opened.trouble is None:
+                    log.error("file %d is not durable: %s", opened.file, error)
+                opened.trouble = error
+            else:
+                opened.trouble = None
 
     def adopt(self, outcome: Seal) -> None:
         """A draft was sealed: files that show it show its content from now on."""

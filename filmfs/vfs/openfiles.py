@@ -9,7 +9,7 @@ and a new one written (see `through`), without us. All handles of an OpenFile go
 
 from collections.abc import Callable
 
-from filmfs.core.errors import TooLarge
+from filmfs.core.errors import FilmFSError, TooLarge
 from filmfs.core.extents import Extent, ExtentMap, Hole
 from filmfs.core.ids import ContentId, DraftId, FileId
 from filmfs.store.contents import ContentRef, Contents
@@ -44,6 +44,7 @@ class OpenFile:
         self.modified = False  # holds something that its row does not say yet
         self.straight = False  # its handles go to one plain file, past us
         self.on_change: Callable[[], None] | None = None  # called once, before its bytes become others
+        self.trouble: FilmFSError | None = None  # why its row cannot say what it holds
         self.retired = False  # its handles keep what they opened; the file has gone on under another node
         self._history = history
         self._contents = contents

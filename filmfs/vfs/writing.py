@@ -158,6 +158,8 @@ class Writing:
         else:
             if self._small is not None:
                 self._spill()
+            elif size <= LITERAL_MAX:  # the rest will be kept in a record: damage shall be told to who cuts
+                self._history.contents.read(self._map.value, 0, min(size, self._map.size))
             # The staging file keeps what was cut off: until the next flush a crash leads back to it. The map hides it.
             self._map.truncate(size)
 

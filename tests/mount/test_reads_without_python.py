@@ -76,6 +76,26 @@ def test_a_file_of_pieces_reads_as_what_was_written_without_python(drive: Drive)
     drive.assert_calm()
 
 
+def test_a_damaged_file_that_is_cut_is_an_error_to_who_cuts_it_and_nobody_else_s(drive: Drive) -> None:
+    (drive.main / "damaged").write_bytes(os.urandom(2 * MIB))
+    drive.commit()
+    wait_until(lambda: drive.command("status")["unsealed_files"] == 0, "sealing")
+    drive.stop()
+    for blob in Path(drive.root).glob("blobs/*/*"):
+        os.truncate(blob, 0)
+    drive.start()
+    with fails(errno.EIO):
+        os.truncate(drive.main / "damaged", 100)
+    with (drive.main / "other").open("wb") as file:
+        file.write(b"x" * 9000)
+        file.flush()
+        os.fsync(file.fileno())
+    drive.kill()
+    drive.start()
+    assert (drive.main / "other").read_bytes() == b"x" * 9000
+    assert (drive.main / "damaged").stat().st_size == 2 * MIB
+
+
 def test_a_blob_that_was_cut_short_is_an_error_to_who_reads_it_and_all_else_reads_on(drive: Drive) -> None:
     path, expected = file_of_pieces(drive)
     drive.stop()
