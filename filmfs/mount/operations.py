@@ -43,8 +43,8 @@ from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entr
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
 from filmfs.vfs.nodes import NodeId
-from filmfs.vfs.openfiles import write_placed
 from filmfs.vfs.ranges import allocate, copy_range, seek
+from filmfs.vfs.writing import write_placed
 
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 

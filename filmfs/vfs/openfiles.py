@@ -20,8 +20,7 @@ from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
 from filmfs.vfs.drafting import Drafting, drop_draft
 from filmfs.vfs.through import Through
-from filmfs.vfs.writing import Placed, Writing, before_first_write
-from filmfs.vfs.writing import write_placed as write_placed  # doors have it from here
+from filmfs.vfs.writing import Placed, Writing, before_first_write, write_placed
 
 SIZE_MAX = (16 << 40) - 4096  # what ext4 can keep in one file; hashing the holes of much more would need much memory
 STRAIGHT_MIN = 1 << 20  # a smaller file gains nothing from being read past us
