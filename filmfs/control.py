@@ -6,6 +6,7 @@ The error is the name of a class of core.errors, so the exit code is the same wi
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import time
@@ -17,7 +18,9 @@ from filmfs.archive import Archive, Mode
 from filmfs.archive.commands import run_and_flush
 from filmfs.archive.opening import find_archive, lock_holder
 from filmfs.core import errors
-from filmfs.core.errors import Busy, FilmFSError
+from filmfs.core.errors import Busy, FilmFSError, LostBytes
+
+log = logging.getLogger("filmfs.control")
 
 SOCKET = "control.sock"
 LINE_MAX = 1 << 20
@@ -53,11 +56,19 @@ def call(root: str, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
             time.sleep(0.1)
 
 
-def refresh(root: str) -> None:
-    """Has the daemon, if there is one, write what it holds, so that a reader of the archive sees it."""
+def write_everything(root: str) -> None:
+    """Has the daemon, if there is one, make all that it holds durable. Raises what it says."""
     answer = _ask_daemon(find_archive(root), "flush", {})
     if answer is not None:
         _result(answer)
+
+
+def refresh(root: str) -> None:
+    """The same, so that a reader of the archive sees it; of files that the disk lost bytes of, what was durable."""
+    try:
+        write_everything(root)
+    except LostBytes as error:
+        log.warning("%s; what is read here is the last that is durable", error)
 
 
 def ask_status(root: str) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from filmfs.archive.commands import run as run_command
 from filmfs.archive.copies import DAY_S, is_copy_due
 from filmfs.archive.opening import CLEAN
 from filmfs.control import LINE_MAX, SOCKET, encode, failure, short_path
-from filmfs.core.errors import FilmFSError
+from filmfs.core.errors import FilmFSError, LostBytes
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.following import follow
 from filmfs.mount.guardian import Guardian
@@ -154,13 +154,13 @@ class Daemon:
             os.unlink(os.path.join(self._archive.root, SOCKET))
 
     async def _write_everything(self) -> None:
-        """Nobody can be told any more: so what cannot be written now is tried for a while."""
+        """Nobody can be told any more: so what cannot be written now, and is not lost, is tried for a while."""
         deadline = trio.current_time() + _WRITE_AT_END_S
         while True:
             try:
                 return await self._flusher.flush()
             except FilmFSError as error:
-                if trio.current_time() > deadline:
+                if isinstance(error, LostBytes) or trio.current_time() > deadline:
                     log.critical("what was written last is lost: %s", error)
                     raise
                 log.error("unmounted, but not on disk yet, trying again: %s", error)
@@ -266,8 +266,8 @@ class Daemon:
         names, nodes = self._fs.changed_by_command(before)
         if names or nodes:
             await self._session.forget(names, nodes)
-        await self._flusher.flush()
         self._flusher.hurry()
+        await self._flusher.flush()
         return result
 
 

@@ -15,7 +15,7 @@ import typer
 from filmfs.archive.opening import CLEAN, end_of, find_archive, lock_holder
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
 from filmfs.cli.mountinfo import readonly_mounts, status_at
-from filmfs.control import ask_status, refresh
+from filmfs.control import ask_status, write_everything
 from filmfs.core import errors
 from filmfs.core.errors import Busy, DiskFailure, FilmFSError, NotFound, Refused
 from filmfs.mount.options import check_mountpoint, check_options
@@ -174,7 +174,7 @@ def _daemon_of(mountpoint: str) -> tuple[int | None, str | None]:
 def _write_everything(root: str, mountpoint: str) -> None:
     """Has the daemon write all that it holds, while there still is a daemon that can keep it. Raises what it says."""
     try:
-        refresh(root)
+        write_everything(root)
     except FilmFSError as error:
         way_out = "it stays mounted; mend that and try again, or give up what is not written with --lazy"
         raise type(error)(f"{mountpoint} holds what cannot be written: {error}; {way_out}") from error

@@ -8,6 +8,7 @@
     ├── NoAttribute, AttributeTooLarge
     ├── Busy, TooManyOpen, Stale
     ├── NoSpace, DiskFailure
+    │   └── LostBytes    the disk lost bytes of a file: it must be written again, or removed
     ├── Corrupt          bytes or records are not what was stored
     ├── SourceChanged    a source moved under the reader
     ├── SourceUnreadable a source's own disk or card failed
@@ -170,6 +171,10 @@ class DiskFailure(FilmFSError):
     """The disk under the archive failed."""
 
     errno, http_status, exit_code = _e.EIO, 500, 42
+
+
+class LostBytes(DiskFailure):
+    """The disk lost bytes of a file, and only writing it again or removing it helps."""
 
 
 class Corrupt(FilmFSError):

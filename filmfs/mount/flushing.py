@@ -1,7 +1,8 @@
 """Write-back of a mounted archive: every second, at fsync, and the work that follows when there is time.
 
-One flush at a time; those who ask while one runs share the next. Sealing hashes closed files in a thread, one at a
-time, and commits get their ids when all their contents are sealed.
+One flush at a time; those who ask while one runs share the next. A file that the disk lost bytes of keeps nobody else
+from being written back (`versioning.lost`): it is told to who asks for that file, or for everything. Sealing hashes
+closed files in a thread, one at a time, and commits get their ids when all their contents are sealed.
 """
 
 import logging
@@ -14,8 +15,9 @@ import trio
 
 from filmfs.archive.naming import names_of
 from filmfs.core.errors import FilmFSError, NoSpace
-from filmfs.core.ids import CommitId, LayerId
+from filmfs.core.ids import CommitId, DraftId, LayerId
 from filmfs.store.reserve import Reserve
+from filmfs.versioning.lost import lost_bytes
 from filmfs.vfs.filesystem import FileSystem
 
 log = logging.getLogger("filmfs.flush")
@@ -43,9 +45,16 @@ class Flusher:
         self._sealing = False
         self._sealed_at = 0.0
         self.last_error: str | None = None
+        self._lost: dict[DraftId, str] = {}  # files that cannot be made durable
 
     async def flush(self) -> None:
         """Returns when all that was changed before the call is durable. Raises what the disk says."""
+        await self.write_back()
+        if self._lost:
+            raise lost_bytes(self._lost.values())
+
+    async def write_back(self) -> None:
+        """The same, but for files that the disk lost bytes of: of those only what was durable before is."""
         self._asked += 1
         mine = self._asked
         async with self._lock:
@@ -65,7 +74,7 @@ class Flusher:
         try:
             # Meanwhile: new changes go to new buffers; the cut's own stay visible until they are durable.
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._history.write, cut, limiter=self._disk)
+                loss = await trio.to_thread.run_sync(self._history.write, cut, limiter=self._disk)
             self._history.database.current()  # now, while nothing is being written
         except BaseException as error:
             helped = self._history.failed(cut)
@@ -77,13 +86,20 @@ class Flusher:
             raise
         finally:
             self.is_writing = False
-        self._history.settle(cut)
-        self.last_error = None
+        self._history.settle(cut, loss)
+        self._note_lost()
         if cut.seals or cut.discards or self._history.is_untidy:
             # Meanwhile: who opens such a file looks for it in both places.
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._history.tidy, cut, limiter=self._disk)
+                await trio.to_thread.run_sync(self._history.tidy, cut, loss, limiter=self._disk)
         return None
+
+    def _note_lost(self) -> None:
+        """Says once of each file that it cannot be made durable."""
+        before, self._lost = self._lost, self._history.lost_files()
+        for draft in self._lost.keys() - before.keys():
+            log.error("%s", lost_bytes([self._lost[draft]]))
+        self.last_error = str(lost_bytes(self._lost.values())) if self._lost else None
 
     async def run(self) -> None:
         """Flushes, seals and names for as long as the mount lives. A failure is logged and tried again."""
@@ -97,7 +113,7 @@ class Flusher:
                     changes, quiet_since = self._fs.changes, now
                 quiet = now - quiet_since
                 with _trying_again("not durable yet"):
-                    await self.flush()
+                    await self.write_back()
                     due = self._hurried or quiet >= _QUIET_S or now - self._sealed_at >= _LATEST_S
                     if due and not self._sealing:
                         # A task of its own: hashing may take minutes, and the next flush must not wait for it.
@@ -107,7 +123,7 @@ class Flusher:
                     if settings.auto_commit_s and committed != changes and quiet >= settings.auto_commit_s:
                         self._commit_all()
                         committed = changes
-                        await self.flush()
+                        await self.write_back()
 
     async def _seal_meanwhile(self) -> None:
         with _trying_again("not hashed yet"):
@@ -134,10 +150,10 @@ class Flusher:
             for sealable in ready:  # those that are sealed are not known any more
                 self._history.drafts.unsealed(sealable.id)
         if sealed:
-            await self.flush()
+            await self.write_back()
         unnamed = trio.current_time() <= deadline and bool(self._history.unnamed())
         if unnamed and self._history.take_names(await self._names()):
-            await self.flush()
+            await self.write_back()
 
     async def _names(self) -> dict[LayerId, CommitId]:
         """The ids that commits can have now; large ones are worked out by a process of their own."""

@@ -229,7 +229,7 @@ class Operations(pyfuse3.Operations):
             self._forget_attributes(node)
         file = self._fs.file(handle).file
         if file is not None and file.is_written_through and flags & os.O_ACCMODE == os.O_RDWR:
-            await self._flusher.flush()  # what is mapped now and msynced must have a row
+            await self._flusher.write_back()  # what is mapped now and msynced must have a row
         report = file is None
         # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
         keep = not report and self._fs.attributes(node).stable
@@ -280,7 +280,8 @@ class Operations(pyfuse3.Operations):
     async def _flush_before_cut(self, node: NodeId, size: int) -> None:
         if self._fs.must_flush_before(node, size):
             try:
-                await self._flusher.flush()
+                await self._flusher.write_back()
+                self._fs.refuse_if_lost(node)
             except BaseException:
                 self._fs.stays_uncut(node)
                 raise
@@ -346,10 +347,8 @@ class Operations(pyfuse3.Operations):
 
     @answers_fuse
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
-        await self._flusher.flush()
-        file = self._fs.file(fh).file
-        if file is not None and file.trouble is not None:
-            raise file.trouble
+        await self._flusher.write_back()
+        self._fs.refuse_if_not_durable(self._fs.file(fh))
 
     @answers_at_once(0)
     def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
@@ -372,7 +371,7 @@ class Operations(pyfuse3.Operations):
 
     @answers_fuse
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
-        await self._flusher.flush()
+        await self._flusher.write_back()
 
     @answers_fuse
     async def statfs(self, ctx: RequestContext) -> StatvfsData:

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pyfuse3
 
-from filmfs.core.errors import FilmFSError, from_os_error
+from filmfs.core.errors import FilmFSError, LostBytes, from_os_error
 from filmfs.core.paths import is_only_spelling
 from filmfs.mount.eager import EAGER
 from filmfs.mount.memory import Memory
@@ -108,7 +108,7 @@ def _errno_of(error: Exception, handler: str) -> pyfuse3.FUSEError:
     if isinstance(error, pyfuse3.FUSEError):
         return error
     if isinstance(error, FilmFSError):
-        if error.errno not in _USUAL:
+        if error.errno not in _USUAL and not isinstance(error, LostBytes):  # of which the flush told
             log.error("%s: %s", handler, error)
         return pyfuse3.FUSEError(error.errno)
     if isinstance(error, OSError):

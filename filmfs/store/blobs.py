@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from filmfs.core.errors import Corrupt, DiskFailure, from_os_error
+from filmfs.core.errors import Corrupt, from_os_error
 from filmfs.core.ids import BlobId, ContentId
 from filmfs.store.database import Database, Transaction
 from filmfs.store.disk import nobody_writes, sync_filesystem, sync_path
@@ -30,9 +30,18 @@ class BlobRecord:
     size: int
     content: ContentId | None
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether it is a staging file that the disk may not have as this machine's memory does."""
+        return self == TORN
+
     def as_value(self) -> list[object]:
         """The stored form: [size, content]."""
         return [self.size, self.content]
+
+
+STAGED = BlobRecord(0, None)
+TORN = BlobRecord(1, None)  # its sync failed once: what is needed of it is copied, never named where it lies
 
 
 def blob_key(blob: BlobId) -> bytes:
@@ -56,7 +65,7 @@ class Blobs:
         self._readonly = readonly
         self._open: OrderedDict[BlobId, _SharedFile] = OrderedDict()
         self._lock = threading.Lock()
-        self._lost: set[BlobId] = set()  # staging files whose sync failed
+        self._lost: set[BlobId] = set()  # staging files of which the disk lost bytes
 
     @property
     def staging_directory(self) -> str:
@@ -95,26 +104,29 @@ class Blobs:
         except OSError as error:
             raise from_os_error(error, "opening a file of new bytes") from error
 
-    def sync_staged(self, blobs: Iterable[BlobId]) -> None:
+    def sync_staged(self, blobs: Iterable[BlobId]) -> frozenset[BlobId]:
         """Makes the bytes of staging files durable, but not their names.
 
-        The kernel may drop what it could not write, tells of it once, and calls the next sync a success. So a staging
-        file whose sync failed once is never called durable any more: it must be written anew.
+        Gives all staging files, these and others, of which the disk lost bytes (EIO): the kernel may drop what it could
+        not write, tells of it once, and calls the next sync a success. So a file whose sync failed once is never called
+        durable any more: it must be written anew. What else goes wrong is raised; it may be the whole disk's.
         """
         for blob in blobs:
             if blob in self._lost:
-                raise DiskFailure(f"the disk lost bytes of a file (blob {blob}); write it again, or remove it")
+                continue
             try:
                 descriptor = self._open_file(self.staging_path(blob), os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
-                except OSError:
+                except OSError as error:
                     self._lost.add(blob)
-                    raise
+                    if error.errno != errno.EIO:
+                        raise
                 finally:
                     os.close(descriptor)
             except OSError as error:
                 raise from_os_error(error, f"making the bytes of blob {blob} durable") from error
+        return frozenset(self._lost)
 
     def sync_names(self) -> None:
         """Makes the names of all staging files durable."""

@@ -88,12 +88,10 @@ def unpack_extents(size: int, rows: list[list[object]]) -> ExtentMap:
     return ExtentMap(size, tuple(extents))
 
 
-def get_draft(transaction: Transaction, draft: DraftId) -> Draft:
-    """The draft. Raises Corrupt when there is none."""
+def find_draft(transaction: Transaction, draft: DraftId) -> Draft | None:
+    """The draft, if it is here."""
     value = transaction.get(DRAFT, draft_key(draft))
-    if value is None:
-        raise Corrupt(f"the record of draft {draft} is missing")
-    return Draft(unpack_extents(value[0], value[1]), tuple(value[2]))
+    return None if value is None else Draft(unpack_extents(value[0], value[1]), tuple(value[2]))
 
 
 def find_map(transaction: Transaction, content: ContentId) -> ExtentMap | None:
@@ -109,7 +107,10 @@ def get_map(transaction: Transaction, ref: ContentRef) -> ExtentMap:
     if ref is None:
         return ExtentMap()
     if isinstance(ref, int):
-        return get_draft(transaction, ref).map
+        draft = find_draft(transaction, ref)
+        if draft is None:
+            raise Corrupt(f"the record of draft {ref} is missing")
+        return draft.map
     found = find_map(transaction, ref)
     if found is None:
         raise Corrupt(f"the content {ref.hex()} is missing")

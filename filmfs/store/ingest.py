@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from filmfs.core.errors import FilmFSError, IsADirectory, NotFound, Refused, SourceChanged, SourceUnreadable
+from filmfs.core.errors import (
+    FilmFSError,
+    IsADirectory,
+    LostBytes,
+    NotFound,
+    Refused,
+    SourceChanged,
+    SourceUnreadable,
+)
 from filmfs.core.extents import Extent, ExtentMap
 from filmfs.core.ids import EMPTY_CONTENT, BlobId, ContentId, content_id, identify
 from filmfs.core.paths import shown
@@ -181,7 +189,8 @@ class Ingest:
         if len(blobs) > _FEW:
             self._blobs.sync()
             return
-        self._blobs.sync_staged(blobs)
+        if self._blobs.sync_staged(blobs):
+            raise LostBytes("the disk lost bytes of what was added; add it again")
         self._blobs.sync_names()
 
 

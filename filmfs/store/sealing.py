@@ -70,16 +70,23 @@ class Seal:
 
 
 def plan_seal(
-    extents: ExtentMap, staged: frozenset[BlobId], shared: frozenset[BlobId] = frozenset(), room: float = inf
+    extents: ExtentMap,
+    staged: frozenset[BlobId],
+    shared: frozenset[BlobId] = frozenset(),
+    torn: frozenset[BlobId] = frozenset(),
+    room: float = inf,
 ) -> SealPlan:
     """What to do with a draft of which the blobs in `staged` are still staging files, `shared` ones not its alone.
 
-    `room`: bytes that may be stored more.
+    Of `torn` ones the disk may have other bytes than are read now: those that the draft needs are copied. `room`: bytes
+    that may be stored more.
     """
     if extents.size <= LITERAL_MAX:
         return SealPlan.LITERAL
     sources = extents.blobs()
     fresh = sources & staged
+    if fresh & torn:
+        return SealPlan.REWRITE
     in_place = all(e.source in fresh and e.offset == e.source_offset for e in extents.extents)
     if len(fresh) == 1 and in_place and not fresh & shared:
         return SealPlan.WHOLE
@@ -99,6 +106,7 @@ def seal(
     draft: Draft,
     staged: frozenset[BlobId],
     shared: frozenset[BlobId],
+    torn: frozenset[BlobId],
     base: tuple[ExtentMap, bytes],
     contents: Contents,
     new_blob: Callable[[], BlobId],
@@ -112,7 +120,7 @@ def seal(
     fresh = tuple(sorted(extents.blobs() & staged))
     if not all(contents.blobs.is_quiet(blob) for blob in fresh):
         raise Busy("a program still has the file mapped for writing")
-    plan = plan_seal(extents, staged, shared, contents.blobs.room() - _ROOM_LEFT)
+    plan = plan_seal(extents, staged, shared, torn, contents.blobs.room() - _ROOM_LEFT)
     if plan is SealPlan.LITERAL:
         data = contents.read(extents, 0, extents.size)
         content, leaves = identify([data])

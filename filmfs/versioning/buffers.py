@@ -42,19 +42,24 @@ class LayerBuffer:
         return bool(self.inodes or self.entries)
 
 
+Records = dict[tuple[bytes, bytes], object | None]
+"""Values by table and key; None deletes."""
+
+
 @dataclass(slots=True)
 class Cut:
     """All that was not durable at one moment.
 
     The bytes of the staging files in `unsynced` must be durable before it is written; those in `discards` are not
-    needed any more once it is.
+    needed any more once it is. `renumbered` drafts are durable and get another number: (inodes, old, new).
     """
 
     buffers: list[LayerBuffer]
-    records: dict[tuple[bytes, bytes], object | None]
+    records: Records
     unsynced: set[BlobId]
     discards: set[BlobId]
     seals: list[Seal]
+    renumbered: list[tuple[tuple[FileId, ...], DraftId, DraftId]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.buffers or self.records or self.discards or self.seals)
@@ -66,7 +71,7 @@ class Buffers:
     def __init__(self) -> None:
         self._active: dict[BranchId, LayerBuffer] = {}
         self._older: list[LayerBuffer] = []  # frozen or cut, oldest first
-        self._records: dict[tuple[bytes, bytes], object | None] = {}
+        self._records: Records = {}
         self._unsynced: set[BlobId] = set()
         self._discards: set[BlobId] = set()
         self._seals: list[Seal] = []
@@ -128,11 +133,24 @@ class Buffers:
         """Has the bytes of a staging file synced before the next cut is written."""
         self._unsynced.add(blob)
 
+    def are_unsynced(self, blobs: set[BlobId]) -> bool:
+        """Whether any of these staging files is to be synced, or being synced."""
+        flushing = self._flushing.unsynced if self._flushing is not None else set()
+        return not (self._unsynced.isdisjoint(blobs) and flushing.isdisjoint(blobs))
+
     def discard(self, blob: BlobId) -> None:
         """Has a staging file that nothing refers to any more removed after the next cut."""
         self._unsynced.discard(blob)
         self._discards.add(blob)
         self.record((BLOB, blob_key(blob), None))
+
+    def undo_discard(self, blob: BlobId) -> bool:
+        """Undoes `discard` of what is needed after all; whether it was in time."""
+        if blob not in self._discards:
+            return False
+        self._discards.remove(blob)
+        del self._records[BLOB, blob_key(blob)]
+        return True
 
     def seal(self, outcome: Seal) -> None:
         """Has a draft's rows say its content from the next cut on.
@@ -170,6 +188,15 @@ class Buffers:
             del self._sealed[outcome.draft]
         self.epoch += 1
 
+    def put_back_row(self, branch: BranchId, layer: LayerId, file: FileId, inode: Inode) -> None:
+        """Has a row that was not written wait in the open layer, unless a newer one waits. After `settle`."""
+        if not any(buffer.branch == branch for buffer in self.holding(file)):
+            self.active(branch, layer).inodes[file] = inode
+
+    def put_back_records(self, records: Records) -> None:
+        """The same for other records."""
+        self._records = {**records, **self._records}
+
     def put_back(self, cut: Cut) -> None:
         """Keeps what could not be written for the next try. Its buffers never left."""
         self._flushing = None
@@ -181,6 +208,9 @@ class Buffers:
 
 def write_cut(transaction: Transaction, cut: Cut) -> None:
     """Writes a cut's rows, seals and records."""
+    for owners, number, other in cut.renumbered:
+        for owner in owners:
+            _resolve(transaction, owner, number, other)
     for buffer in cut.buffers:
         for file, inode in buffer.inodes.items():
             value = None if inode is None else inode.as_value()
@@ -213,10 +243,11 @@ def _write_row(transaction: Transaction, table: bytes, prefix: bytes, layer: Lay
     transaction.put(CHANGES, change, None)
 
 
-def _resolve(transaction: Transaction, file: FileId, draft: DraftId, content: ContentId) -> None:
+def _resolve(transaction: Transaction, file: FileId, draft: DraftId, content: ContentId | DraftId) -> None:
     """Has every row of an inode that refers to `draft` name the content that the draft turned out to be.
 
-    This is the one change that a frozen layer ever sees: the bytes stay what they were.
+    Or another number of the same draft. This is the one change that a frozen layer ever sees: the bytes stay what they
+    were.
     """
     prefix = inode_prefix(file)
     for key, raw in list(transaction.scan(INODE, prefix)):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import BlobId, ContentId, DraftId, FileId, LayerId
+from filmfs.store.blobs import STAGED, TORN, blob_key, read_record
 from filmfs.store.blobs import TABLE as BLOB
-from filmfs.store.blobs import BlobRecord, blob_key, read_record
-from filmfs.store.contents import DRAFT, Draft, draft_key, unpack_extents
+from filmfs.store.contents import DRAFT, ContentRef, Draft, draft_key, unpack_extents
 from filmfs.store.database import Transaction
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Buffers
@@ -33,6 +33,7 @@ class Sealable:
     draft: Draft
     staged: frozenset[BlobId]
     shared: frozenset[BlobId]
+    torn: frozenset[BlobId]
     base: ContentId | None
 
 
@@ -46,6 +47,9 @@ class Drafts:
     _written: set[BlobId] = field(default_factory=set)
     _pinned: Counter[BlobId] = field(default_factory=Counter)
     _finished: set[DraftId] = field(default_factory=set)
+    _torn: set[BlobId] = field(default_factory=set)  # staging files that the disk may have otherwise
+    _lost: set[BlobId] = field(default_factory=set)  # those of them that it lost bytes of since this was opened
+    _standing: set[DraftId] = field(default_factory=set)  # durable, and rows refer to them in the place of lost ones
 
     def load(self, transaction: Transaction) -> None:
         """Finds what earlier sessions left to seal."""
@@ -58,6 +62,7 @@ class Drafts:
                 record = read_record(transaction, blob)
                 if record is not None and record.content is None:
                     self._staged.setdefault(blob, set()).add(number)
+                    self._torn |= {blob} if record.is_torn else set()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -112,7 +117,8 @@ class Drafts:
         self._held[number] = held
         fresh = {blob for blob in extents.blobs() if self.is_staged(blob)}
         for blob in fresh:
-            self.buffers.record((BLOB, blob_key(blob), BlobRecord(0, None).as_value()))
+            record = TORN if blob in self._torn else STAGED
+            self.buffers.record((BLOB, blob_key(blob), record.as_value()))
             self._staged[blob].add(number)
             if blob in self._written:
                 self.buffers.must_sync(blob)
@@ -150,22 +156,27 @@ class Drafts:
     def sealable(self) -> list[Sealable]:
         """Durable drafts whose staging files nobody writes to, marked as being sealed.
 
-        Of drafts over the same staging file one at a time: what becomes of the file changes what the next has to do.
+        Not before these were synced, since a second sync of the same bytes may succeed where the first fails. Of drafts
+        over the same staging file one at a time: what becomes of the file changes what the next has to do.
         """
         ready = []
+        lost = self.lost()
         taken = {blob for held in self._held.values() if held.sealing for blob in held.draft.map.blobs()}
         for number, held in self._held.items():
-            if held.sealing or (held.layer is not None and number not in self._finished):
+            if held.sealing or number in lost or (held.layer is not None and number not in self._finished):
                 continue
             if self.buffers.pending_record(DRAFT, draft_key(number)) is not None:
                 continue
             blobs = held.draft.map.blobs()
+            if self.buffers.are_unsynced(blobs):
+                continue
             staged = frozenset(blob for blob in blobs if blob in self._staged)
             if not blobs & self._written and not staged & taken:
                 held.sealing = True
                 taken |= staged
                 shared = frozenset(blob for blob in staged if blob in self._pinned or len(self._staged[blob]) > 1)
-                ready.append(Sealable(number, held.draft, staged, shared, held.base))
+                torn = staged & self._torn
+                ready.append(Sealable(number, held.draft, staged, shared, torn, held.base))
         return ready
 
     def unsealed(self, number: DraftId) -> None:
@@ -191,6 +202,43 @@ class Drafts:
         self._let_go(outcome.draft, held.draft.map.blobs() - kept)
         return True
 
+    # What the disk lost
+
+    def note_lost(self, blobs: frozenset[BlobId]) -> None:
+        """The disk lost bytes of these staging files, and of no others in use: what is made of them is not durable.
+
+        All that is made of them: a staging file is written by one session, and copied from when that is over.
+        """
+        self._lost = set(blobs & self._staged.keys())
+        self._torn |= self._lost
+
+    def is_lost(self, ref: ContentRef) -> bool:
+        """Whether a file with that content can only become durable by being written again."""
+        held = self._held.get(ref) if self._lost and isinstance(ref, int) and ref not in self._standing else None
+        return held is not None and not self._lost.isdisjoint(held.draft.map.blobs())
+
+    def lost(self) -> dict[DraftId, tuple[FileId, ...]]:
+        """The drafts that cannot be made durable, with the inodes that they belong to."""
+        users = {number for blob in self._lost for number in self._staged.get(blob, ())} - self._standing
+        return {number: self._held[number].draft.owners for number in sorted(users)}
+
+    def are_torn(self, blobs: set[BlobId]) -> bool:
+        """Whether the disk may have other bytes in one than are read now: who wants to keep them has to copy them."""
+        return bool(self._torn) and not self._torn.isdisjoint(blobs)
+
+    def stand_in(self, number: DraftId, draft: Draft, kept: frozenset[BlobId]) -> None:
+        """Adds a durable draft that rows refer to in the place of one that is lost; `kept` blobs were to go with it."""
+        self._held[number] = _Held(draft, None, None)
+        self._standing.add(number)
+        for blob in draft.map.blobs():
+            if self.buffers.undo_discard(blob) or blob in kept or blob in self._staged:
+                self._staged.setdefault(blob, set()).add(number)
+
+    def in_doubt(self) -> dict[DraftId, tuple[FileId, ...]]:
+        """Lost drafts and those that stand in for them, with their inodes: nobody tells when they are not needed."""
+        self._standing &= self._held.keys()
+        return {n: self._held[n].draft.owners for n in self.lost().keys() | self._standing if not self._held[n].sealing}
+
     def _let_go(self, number: DraftId, blobs: set[BlobId]) -> None:
         for blob in blobs:
             users = self._staged.get(blob)
@@ -201,4 +249,6 @@ class Drafts:
     def _discard_unused(self, blob: BlobId) -> None:
         in_use = blob in self._written or blob in self._pinned or self._staged.get(blob)
         if not in_use and self._staged.pop(blob, None) is not None:
+            self._torn.discard(blob)
+            self._lost.discard(blob)
             self.buffers.discard(blob)

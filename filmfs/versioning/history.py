@@ -6,7 +6,6 @@ touches three records in memory and waits for nobody.
 """
 
 import re
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +19,7 @@ from filmfs.core.ids import MAX_BRANCH, BlobId, BranchId, CommitId, DraftId, Fil
 from filmfs.core.paths import check_branch_name
 from filmfs.store.blobs import Blobs
 from filmfs.store.contents import Contents, find_map, get_leaves
-from filmfs.store.database import Database, Snapshot, Transaction, reserve
+from filmfs.store.database import Database, Snapshot, Transaction
 from filmfs.store.sealing import Seal, SealedBlob, seal
 from filmfs.store.staging import Spares
 from filmfs.versioning.buffers import Buffers, Cut, write_cut
@@ -28,11 +27,21 @@ from filmfs.versioning.commits import commit_id
 from filmfs.versioning.drafts import Drafts, Sealable
 from filmfs.versioning.layers import LAYER, Branch, Layer, LayerTable
 from filmfs.versioning.lineage import NEWEST, Lineage
-from filmfs.versioning.rows import CHANGES, INODE, Inode, inode_prefix, layer_key
+from filmfs.versioning.lost import (
+    NO_LOSS,
+    DurableRows,
+    Loss,
+    forget_unneeded,
+    is_referred,
+    lessened,
+    lost_bytes,
+    lost_files,
+    put_back,
+)
+from filmfs.versioning.numbers import Numbers
+from filmfs.versioning.rows import CHANGES, layer_key
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
-
-_IDS_AT_ONCE = 1 << 18  # a slow disk may take its time for one flush: none of them runs out meanwhile
 
 Clock = Callable[[], int]
 """Nanoseconds since 1970."""
@@ -47,41 +56,8 @@ class FreezeListener(Protocol):
     def frozen(self, branch: BranchId) -> None:
         """Called when the next layer is open."""
 
-
-class Numbers:
-    """Hands out numbers that are never given twice, taken from the archive's counter in blocks."""
-
-    def __init__(self, database: Database, name: str) -> None:
-        self._database = database
-        self._name = name
-        self._left = range(0)
-        self._lock = threading.Lock()
-
-    def next(self) -> int:
-        """The next number. Safe to call from any thread."""
-        while True:
-            with self._lock:
-                if self._left:
-                    number, self._left = self._left[0], self._left[1:]
-                    return number
-            self.adopt(self._database.transact(self.refill))
-
-    def refill(self, transaction: Transaction) -> range:
-        """Takes another block when less than half of one is left, so that `next` seldom has to write.
-
-        It is to be adopted when the transaction is done: one that fails has taken nothing.
-        """
-        if len(self._left) >= _IDS_AT_ONCE // 2:
-            return range(0)
-        first = reserve(transaction, self._name, _IDS_AT_ONCE)
-        return range(first, first + _IDS_AT_ONCE)
-
-    def adopt(self, block: range) -> None:
-        """Hands out the numbers of a block that `refill` took."""
-        with self._lock:
-            follows = self._left and self._left.stop == block.start
-            if block:
-                self._left = range(self._left.start if follows else block.start, block.stop)
+    def shows(self, draft: DraftId) -> bool:
+        """Whether an open file is, or may be again, what that draft is made of."""
 
 
 class History:
@@ -128,7 +104,7 @@ class History:
         lost: list[BlobId] = []
         with self.database.read() as transaction:
             for number, owners in self.drafts.owners():
-                if not any(_refers(transaction, owner, number) for owner in owners):
+                if not any(is_referred(transaction, owner, number) for owner in owners):
                     lost += self.drafts.forget(number)
         self.flush()
         return lost
@@ -314,18 +290,24 @@ class History:
         """Takes all that is not durable."""
         return self.buffers.cut()
 
-    def write(self, cut: Cut) -> None:
-        """Makes a cut durable. May run in any thread, one at a time. Raises what the disk says."""
-        self._blobs.sync_staged(cut.unsynced)
+    def write(self, cut: Cut) -> Loss:
+        """Makes a cut durable. May run in any thread, one at a time. Raises what the disk says.
+
+        But for files that the disk lost bytes of: what was left out is for `settle` and `tidy`.
+        """
+        lost, loss = self._blobs.sync_staged(cut.unsynced), NO_LOSS
         # The names too: of what was written to, and of what hashing put together.
         if cut.unsynced or any(outcome.blobs for outcome in cut.seals):
             self._blobs.sync_names()
-        if not cut:
-            return
-        with self.database.write() as transaction:
-            write_cut(transaction, cut)
-            blocks = self._refill(transaction)
-        self._adopt(blocks)
+        if lost:
+            with self.database.read() as transaction:
+                cut, loss = lessened(cut, lost, DurableRows(transaction, self.table), self.new_draft)
+        if cut:
+            with self.database.write() as transaction:
+                write_cut(transaction, cut)
+                blocks = self._refill(transaction)
+            self._adopt(blocks)
+        return loss
 
     def take_numbers(self) -> None:
         """Takes numbers ahead, so that nothing that is made later waits for the disk because of one."""
@@ -338,18 +320,28 @@ class History:
         for numbers, block in zip(self._counters, blocks, strict=True):
             numbers.adopt(block)
 
-    def settle(self, cut: Cut) -> None:
-        """Lets go of the buffers of what is durable."""
+    def settle(self, cut: Cut, loss: Loss = NO_LOSS) -> None:
+        """Lets go of the buffers of what is durable, and has what was left out wait."""
         self.buffers.settle(cut)
+        put_back(loss, self.buffers, self.drafts, self.table.branches)
+        if self.drafts.in_doubt():
+            forget_unneeded(self.drafts, self.buffers, self.database.current(), self._is_shown)
 
-    def tidy(self, cut: Cut) -> None:
+    def _is_shown(self, draft: DraftId) -> bool:
+        return any(listener.shows(draft) for listener in self._listeners)
+
+    def lost_files(self) -> dict[DraftId, str]:
+        """The files that cannot be made durable, as of the last flush: BRANCH:path, by their drafts."""
+        return lost_files(self.drafts, ((branch.name, self.tree(branch)) for branch in self.table.alive()))
+
+    def tidy(self, cut: Cut, loss: Loss = NO_LOSS) -> None:
         """Gives the files of what is settled their place, and removes those that nothing needs.
 
         May run in any thread, one at a time.
         """
         self._unplaced += [sealed for outcome in cut.seals for sealed in outcome.blobs]
         self._unplaced = [sealed for sealed in self._unplaced if not self._place(sealed)]
-        for blob in cut.discards:
+        for blob in cut.discards - loss.kept:
             with suppress(FilmFSError):  # left over, and removed by the next opening
                 self._blobs.discard(blob)
 
@@ -372,16 +364,19 @@ class History:
         return self.database.mend()
 
     def flush(self) -> None:
-        """All steps at once: for a caller without an event loop."""
+        """All steps at once: for a caller without an event loop. Raises what the disk says, LostBytes last."""
         cut = self.cut()
         try:
-            self.write(cut)
+            loss = self.write(cut)
         except BaseException:
             if not self.failed(cut):
                 raise
             return self.flush()
-        self.settle(cut)
-        return self.tidy(cut)
+        self.settle(cut, loss)
+        self.tidy(cut, loss)
+        if files := self.lost_files():
+            raise lost_bytes(files.values())
+        return None
 
     # What follows when there is time
 
@@ -391,7 +386,8 @@ class History:
         if sealable.base is not None:
             with self.database.read() as transaction:
                 base = find_map(transaction, sealable.base) or ExtentMap(), get_leaves(transaction, sealable.base)
-        return seal(sealable.id, sealable.draft, sealable.staged, sealable.shared, base, self.contents, self.new_blob)
+        staged, shared, torn = sealable.staged, sealable.shared, sealable.torn
+        return seal(sealable.id, sealable.draft, staged, shared, torn, base, self.contents, self.new_blob)
 
     def seal_all(self) -> int:
         """Seals every draft that may be sealed and names the commits that this completes; how many drafts."""
@@ -467,12 +463,6 @@ def _is_frozen(snapshot: Snapshot, layer: Layer) -> bool:
     key = layer_key(layer.id)
     value = snapshot.current().get(LAYER, key)
     return value is not None and Layer.of_value(key, value).frozen
-
-
-def _refers(transaction: Transaction, file: FileId, draft: DraftId) -> bool:
-    values = (transaction.value(INODE, key, raw) for key, raw in transaction.scan(INODE, inode_prefix(file)))
-    contents = (Inode.of_value(value).content for value in values if value is not None)
-    return any(isinstance(content, int) and content == draft for content in contents)
 
 
 def _parse_time(text: str) -> int | None:

@@ -31,8 +31,10 @@ class Drafting:
     def content_of(self, extents: ExtentMap) -> ContentRef:
         """What the row is to say of these bytes; what that refers to is in the next cut."""
         if self.copied is not None and self.copied[1] == extents:
+            self.forget_draft()
             return self.copied[0]
-        if extents.size <= LITERAL_MAX:
+        if extents.size <= LITERAL_MAX and not self.history.drafts.are_torn(extents.blobs()):
+            self.forget_draft()
             return self._literal(extents)
         if self.draft is None:
             self.draft = self.history.new_draft()
@@ -41,6 +43,16 @@ class Drafting:
         base_content = base if isinstance(base, bytes) else None
         self.history.drafts.keep(self.draft, extents, self.file, layer, base_content)
         return self.draft
+
+    def forget_draft(self) -> None:
+        """No row says it any more: what it says of a staging file need not be so from now on."""
+        if self.draft is not None:
+            drop_draft(self.history, self.tree, self.draft)
+            self.draft = None
+
+    def refers_to(self, draft: DraftId) -> bool:
+        """Whether the file is, or was at its last close, that draft."""
+        return draft in (self.draft, self.before.content)
 
     def as_of_last_close(self, inode: Inode) -> Inode:
         """The inode with the bytes of the last close."""

@@ -16,6 +16,7 @@ from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, FileId
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.layers import LayerTable
+from filmfs.versioning.lost import lost_bytes
 from filmfs.versioning.rows import Inode, Kind, nearest_time
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.xattrs import Attributes as Kept
@@ -215,15 +216,34 @@ class FileSystem(VisibleTree):
         return self._handles.is_reading(process)
 
     def must_flush_before(self, node: NodeId, size: int) -> bool:
-        """Whether cutting a file to `size` has to wait for a flush, which knows of it by this call."""
+        """Whether cutting a file to `size` has to wait for a flush, which knows of it by this call.
+
+        Raises LostBytes for a file whose shorter length cannot become durable.
+        """
         opened = self._opened.at(node)
-        return opened is not None and opened.will_shrink(size)
+        if opened is None or not opened.shrinks_to(size):
+            return False
+        self.refuse_if_lost(node)
+        opened.will_shrink(size)
+        return True
 
     def stays_uncut(self, node: NodeId) -> None:
         """That flush failed: the file is as long as it was."""
         opened = self._opened.at(node)
         if opened is not None:
             opened.will_not_shrink()
+
+    def refuse_if_lost(self, node: NodeId) -> None:
+        """Raises LostBytes when the disk lost bytes of an open file, as of the last flush."""
+        opened = self._opened.at(node)
+        if opened is not None and opened.is_lost:
+            raise lost_bytes([self.name_of(node)])
+
+    def refuse_if_not_durable(self, handle: FileHandle) -> None:
+        """Raises what keeps an open file from being durable, as of the last flush."""
+        if handle.file is not None and handle.file.trouble is not None:
+            raise handle.file.trouble
+        self.refuse_if_lost(handle.node)
 
     def others(self, node: NodeId) -> list[NodeId]:
         """Other nodes that show the same file, or what it was: what the kernel knows of them is old after a change."""

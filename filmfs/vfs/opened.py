@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 
 from filmfs.core.errors import Corrupt, FilmFSError, IsADirectory, Stale
-from filmfs.core.ids import MAX_BRANCH, BranchId, FileId
+from filmfs.core.ids import MAX_BRANCH, BranchId, DraftId, FileId
 from filmfs.store.contents import LITERAL_MAX, Contents
 from filmfs.store.sealing import Seal
 from filmfs.versioning.history import History
@@ -287,6 +287,10 @@ class Opened:
         """Puts them into the next layer as they are."""
         for opened in self._of(branch):
             opened.publish()
+
+    def shows(self, draft: DraftId) -> bool:
+        """Whether an open file is, or may be again, what a draft is made of."""
+        return any(opened.shows(draft) for opened in (*self._files.values(), *self._retired.values()))
 
     def _of(self, branch: BranchId) -> Iterator[OpenFile]:
         return (opened for (space, _), opened in self._files.items() if space == Space(branch))

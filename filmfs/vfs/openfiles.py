@@ -84,6 +84,22 @@ class OpenFile:
         return self._through is not None
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the disk lost bytes of it, as of the last flush."""
+        drafts, through = self._history.drafts, self._through
+        return drafts.is_lost(self._source) or (through is not None and drafts.are_torn({through.blob}))
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether it is made of a staging file that the disk may have otherwise."""
+        return self._history.drafts.are_torn(self.map.blobs())
+
+    def shows(self, draft: DraftId) -> bool:
+        """Whether it is, or may be again, what a draft is made of."""
+        last = self.orphan.content if self.orphan is not None else None
+        return draft in (self._source, last) or (self._drafting is not None and self._drafting.refers_to(draft))
+
+    @property
     def map(self) -> ExtentMap:
         """What it is made of now."""
         self._look()
@@ -137,15 +153,18 @@ class OpenFile:
         """Whether it was changed in place, by a database or a hand: it will be again, while others read it."""
         return bool(self._edited)
 
-    def will_shrink(self, size: int) -> bool:
-        """Whether a cut to `size` must wait for a flush of the shorter file: call `truncate` after it in any case.
+    def shrinks_to(self, size: int) -> bool:
+        """Whether a cut to `size` must wait for a flush of the shorter file.
 
         Otherwise a crash could leave a row that says more than the staging file has.
         """
-        if self._through is None or not self._through.will_shrink(size):
-            return False
+        return self._through is not None and size < self._through.published
+
+    def will_shrink(self, size: int) -> None:
+        """Has the next flush say so: call `truncate` after it, or `will_not_shrink`."""
+        assert self._through is not None
+        self._through.will_shrink(size)
         self.modified = True
-        return True
 
     def will_not_shrink(self) -> None:
         """Undoes `will_shrink`."""
@@ -268,7 +287,7 @@ class OpenFile:
         self._begin_session(self._row() or self._last)
         self._patches, self._edited = 0, EDITED if self._map.size and not emptied else 0
         self._writing = Writing(self._history, self._map)
-        self._writing.begin(emptied=emptied)
+        self._writing.begin(emptied=emptied, lost=self.is_lost)
         return self._writing
 
     def _begin_session(self, before: Inode) -> None:
@@ -291,8 +310,12 @@ class OpenFile:
         self._look()
         if self._through is not None and session.draft is not None:
             self._history.buffers.must_sync(self._through.blob)  # what was written in place is not seen
-        inode = self._row() if self.modified else None
+        if not self.modified:
+            return
+        inode = self._row()
         if inode is None:
+            if not self._vanished:
+                session.forget_draft()
             return
         now = self.map
         self._source = session.content_of(now)

@@ -14,10 +14,11 @@ _SMALL = 1 << 16  # a shorter copy is bytes: an extent would cost more than it s
 def copy_range(source: FileHandle, offset: int, target: FileHandle, to: int, length: int) -> int:
     """Has `target` show bytes of `source`: copy_file_range(2), but rows instead of bytes. How many were copied.
 
-    Raises Unsupported where bytes must be moved: into a file that is written past us, and from one that may change.
+    Raises Unsupported where bytes must be moved: into a file that is written past us, and from one that may change or
+    that the disk lost bytes of.
     """
     read, written = source.file, _writable(target)
-    if read is None or read.is_being_written or written.is_written_through:
+    if read is None or read.is_being_written or read.is_torn or written.is_written_through:
         raise Unsupported("these bytes have to be moved")
     length = max(0, min(length, read.size - offset))
     if not length:

@@ -80,15 +80,14 @@ class Through:
         self._stamped = os.fstat(self._descriptor).st_mtime_ns
         self._key = None
 
-    def will_shrink(self, size: int) -> bool:
-        """Whether a cut to `size` leaves less than the row says; then it looks as short from now on."""
-        if size < self.published:
-            self._limit = size
-        return size < self.published
+    def will_shrink(self, size: int) -> None:
+        """It looks as short as that from now on."""
+        self._limit = size
 
     def will_not_shrink(self) -> None:
         """Undoes `will_shrink`."""
         self._limit = None
+        self.published = max(self.published, self.size)  # the row that is durable may say so much
 
     def truncate(self, size: int) -> None:
         """Cuts the file or lets it grow. Raises what the disk says."""

@@ -27,7 +27,8 @@ def transplant(
 ) -> tuple[Inodes, Inodes]:
     """Moves `name` to another branch; gives the inodes that left the first and those that lost their name in the other.
 
-    Raises CrossBranch for what is being written or has other names (`mv` then copies), and what rename raises.
+    Raises CrossBranch for what is being written, has other names or lost bytes (`mv` then copies); and what rename
+    raises.
     """
     entry = tree.get(parent, name)
     below = list(tree.walk(entry.file)) if entry.kind is Kind.DIRECTORY else []
@@ -35,6 +36,8 @@ def transplant(
     for inode, file in [(top, entry.file), *((inode, found.file) for _, found, inode in below)]:
         if is_written(file):
             raise CrossBranch(f"{shown(name)} is being written; it can move to another branch when it is closed")
+        if history.drafts.is_lost(inode.content):
+            raise CrossBranch(f"the disk lost bytes of {shown(name)}; it can only be copied to another branch")
         if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
             raise CrossBranch(f"{shown(name)} holds a file with several names, which two branches cannot share")
     now = history.clock()

@@ -55,14 +55,19 @@ class Writing:
         self._log: _Staging | None = None
         self._pinned: set[BlobId] = set()
 
-    def begin(self, *, emptied: bool) -> None:
-        """Has the bytes where they can be written to; of a large file that is `emptied` next they may stay away."""
+    def begin(self, *, emptied: bool, lost: bool = False) -> None:
+        """Has the bytes where they can be written to; of a large file that is `emptied` next they may stay away.
+
+        What the disk `lost` bytes of stays where it is: a copy must not pass for what was written.
+        """
         before = self._map.value
         size = before.size
         if size:
             self._pinned = before.blobs()
             self._history.drafts.pin(self._pinned)
-        if size <= LITERAL_MAX:
+        if lost:
+            pass
+        elif size <= LITERAL_MAX:
             self._small = bytearray(self._history.contents.read(before, 0, size))
         elif not emptied and size <= _COPY_UP and before.stored == size:
             data = self._history.contents.read(before, 0, size)

@@ -3,10 +3,12 @@
 FILMFS_TEST_KILL is `MODULE:FUNCTION/MOMENT/COUNT`: at the COUNT-th pass of that point the process gets SIGKILL from
 itself. Functions are wrapped by name after everything is imported, so nothing of this is in the product.
 FILMFS_TEST_FAST makes a mount flush, hash and name its files within moments instead of seconds. FILMFS_TEST_LATE_NAME
-is a name whose look-up never ends. SIGUSR1 has its event loop stand still for a second and a half, which its watchdog
-then holds for long.
+is a name whose look-up never ends. FILMFS_TEST_LOSE names a file: when that is there, the next sync of a staging file
+fails, and it is removed. SIGUSR1 has its event loop stand still for a second and a half, which its watchdog then holds
+for long.
 """
 
+import errno
 import functools
 import importlib
 import inspect
@@ -105,6 +107,19 @@ def make_fast() -> None:
     flushing.INTERVAL_S, flushing._QUIET_S, flushing._LATEST_S = 0.05, 0.05, 0.2
 
 
+def lose_when_told(told: str) -> None:
+    """Has the sync of a staging file fail when the file `told` is there."""
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if "/staging/" in os.readlink(f"/proc/self/fd/{descriptor}") and os.path.exists(told):
+            os.unlink(told)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(descriptor)
+
+    os.fsync = fsync
+
+
 def make_late(name: bytes) -> None:
     """To look for one name takes for ever."""
     lookup = operations.Operations.lookup
@@ -121,6 +136,8 @@ def main() -> None:
     """filmfs, with what the environment asks for."""
     if "FILMFS_TEST_FAST" in os.environ:
         make_fast()
+    if told := os.environ.get("FILMFS_TEST_LOSE"):
+        lose_when_told(told)
     if kill := os.environ.get("FILMFS_TEST_KILL"):
         target, moment, count = kill.rsplit("/", 2)
         arm(target, moment, int(count))

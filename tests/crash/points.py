@@ -24,7 +24,7 @@ MOUNTED = (
     f"{_STORE}.database:Database.write/inside/9",
     f"{_STORE}.database:Database.write/after/6",
     f"{_VERSIONING}.buffers:_write_row/after/40",
-    f"{_VERSIONING}.history:Numbers.adopt/after/8",
+    f"{_VERSIONING}.numbers:Numbers.adopt/after/8",
     f"{_VERSIONING}.buffers:Buffers.settle/after/4",
     f"{_VERSIONING}.history:History.settle/after/6",
     # Hashing, and a staging file becomes a blob

@@ -489,3 +489,20 @@ def test_without_the_extension_everything_is_the_same(tmp_path: Path) -> None:
 
 def test_the_extension_is_built_here() -> None:
     assert hooks is not None or os.environ.get("FILMFS_NATIVE") == "off"
+
+
+@pytest.mark.parametrize("is_unlinked", [False, True])
+@pytest.mark.parametrize("size", [0, 1000, 9000])
+def test_a_crash_right_after_a_file_was_cut_leaves_a_sound_archive(drive: Drive, size: int, is_unlinked: bool) -> None:
+    writer = os.open(drive.main / "a", os.O_CREAT | os.O_WRONLY)
+    os.write(writer, b"a" * 50_000)
+    os.fsync(writer)
+    if is_unlinked:
+        (drive.main / "a").unlink()
+    os.ftruncate(writer, size)
+    drive.kill()
+    with contextlib.suppress(OSError):
+        os.close(writer)
+    drive.assert_sound()
+    drive.start()
+    assert is_unlinked or (drive.main / "a").read_bytes() == b"a" * size

@@ -11,7 +11,7 @@ from filmfs.archive import Archive, Mode
 from filmfs.core.errors import BadName, Exists, NotFound, Refused, Usage
 from filmfs.core.ids import ROOT_FILE, CommitId
 from filmfs.store.database import Database
-from filmfs.versioning.history import Numbers
+from filmfs.versioning.numbers import Numbers
 from filmfs.versioning.rows import Kind
 from tests.support import (
     NOW,
