@@ -15,11 +15,14 @@ import typer
 from filmfs.archive.opening import CLEAN, end_of, find_archive, lock_holder
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command
 from filmfs.cli.mountinfo import readonly_mounts, status_at
+from filmfs.cli.repeats import Repeats
 from filmfs.control import ask_status, write_everything
 from filmfs.core import errors
 from filmfs.core.errors import Busy, DiskFailure, FilmFSError, NotFound, Refused
 from filmfs.mount.options import check_mountpoint, check_options
 from filmfs.mount.table import filmfs_mounts, real_mountpoint
+
+_LOG_MAX = 16 << 20  # bytes of a daemon's log, at which the next begins another and keeps it as daemon.log.1
 
 
 def add_to(app: typer.Typer) -> None:
@@ -111,6 +114,8 @@ def _serve(root: str, mountpoint: str, options: list[str], ready_fd: int, verbos
 
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
     logging.getLogger("pyfuse3").setLevel(logging.WARNING)
 
     def tell(message: dict[str, Any]) -> None:
@@ -134,6 +139,8 @@ def _start_daemon(root: str, mountpoint: str, options: list[str], verbose: bool)
     log_path = os.path.join(root, "daemon.log")
     if "ro" in options and not os.access(root, os.W_OK):
         log_path = os.devnull
+    elif os.path.exists(log_path) and os.path.getsize(log_path) > _LOG_MAX:
+        os.replace(log_path, f"{log_path}.1")
     with open(log_path, "ab") as log_file:
         process = subprocess.Popen(
             arguments,

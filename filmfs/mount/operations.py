@@ -30,7 +30,7 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from filmfs.core.errors import Corrupt, NotFound, Stale
+from filmfs.core.errors import Corrupt, FilmFSError, NotFound, Stale
 from filmfs.core.extents import ExtentMap
 from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.flushing import Flusher
@@ -116,12 +116,11 @@ class Operations(pyfuse3.Operations):
         )
         if self.memory.is_cold:
             await self.memory.touch([NodeId(inode)], [])
-        if changes.size is not None:
-            await self._flush_before_cut(NodeId(inode), changes.size)
+        waited = changes.size is not None and await self._flush_before_cut(NodeId(inode), changes.size)
         try:
             found = self._fs.change(NodeId(inode), changes)
-        except Stale:
-            self._forget_left(NodeId(inode))
+        except FilmFSError as error:
+            self._is_as_before(NodeId(inode), error, waited=waited)
             raise
         for other in self._fs.others(NodeId(inode)):
             self._forget_attributes(other)
@@ -217,12 +216,11 @@ class Operations(pyfuse3.Operations):
         await self._first(self._fs.before_open(node))
         if self._is_passed_on(flags, ctx):
             await self._first(self._fs.history.spares.making())
-        if flags & os.O_TRUNC:
-            await self._flush_before_cut(node, 0)
+        waited = bool(flags & os.O_TRUNC) and await self._flush_before_cut(node, 0)
         try:
             handle = self._open(node, flags, ctx)
-        except Stale:
-            self._forget_left(node)
+        except FilmFSError as error:
+            self._is_as_before(node, error, waited=waited)
             raise
         if self._fs.file(handle).accessed:
             # The kernel asks for attributes again after reads that it sends, not after those that it answers itself.
@@ -231,8 +229,12 @@ class Operations(pyfuse3.Operations):
         if file is not None and file.is_written_through and flags & os.O_ACCMODE == os.O_RDWR:
             await self._flusher.write_back()  # what is mapped now and msynced must have a row
         report = file is None
-        # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
-        keep = not report and self._fs.attributes(node).stable
+        if file is not None and file.is_turned_back:
+            self._forget_left(node)
+            keep = False
+        else:
+            # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
+            keep = not report and self._fs.attributes(node).stable
         return FileInfo(fh=FileHandleT(handle), keep_cache=keep, direct_io=report)
 
     def _open(self, node: NodeId, flags: int, ctx: RequestContext, *, may_pass: bool = True) -> int:
@@ -277,14 +279,24 @@ class Operations(pyfuse3.Operations):
         if work is not None:
             await trio.to_thread.run_sync(work, limiter=self._disk)
 
-    async def _flush_before_cut(self, node: NodeId, size: int) -> None:
-        if self._fs.must_flush_before(node, size):
-            try:
-                await self._flusher.write_back()
-                self._fs.refuse_if_lost(node)
-            except BaseException:
-                self._fs.stays_uncut(node)
-                raise
+    async def _flush_before_cut(self, node: NodeId, size: int) -> bool:
+        """Has what must be durable before a file is cut be so; whether that was anything."""
+        if not self._fs.must_flush_before(node, size):
+            return False
+        try:
+            await self._flusher.write_back()
+            self._fs.refuse_if_lost(node)
+        except BaseException:
+            self._fs.stays_uncut(node)
+            raise
+        return True
+
+    def _is_as_before(self, node: NodeId, error: FilmFSError, *, waited: bool) -> None:
+        """A file could not be opened or changed, after what `_flush_before_cut` did."""
+        if waited:
+            self._fs.stays_uncut(node)
+        if isinstance(error, Stale):
+            self._forget_left(node)
 
     def _forget_attributes(self, node: NodeId) -> None:
         """Takes no lock of the kernel's that others may hold, so nothing is waited for."""

@@ -76,7 +76,7 @@ class Opened:
         """The file for one more handle. Raises Stale when another node shows it now; the name leads to that."""
         space, file = split_node(node)
         if turn_of(node) != self._turns.get((space, file), 0):
-            raise Stale("the file has another node now")
+            self._turn_back(node)
         opened = self.get(space, file)
         if not opened.handles:
             opened.finish()
@@ -112,6 +112,19 @@ class Opened:
             self._awaited[space, opened.file] = time.monotonic() + _AWAITED_S
             raise Stale("the file is read as it was; its name leads to the node that can be written")
 
+    def _turn_back(self, node: NodeId) -> None:
+        """Has a node that the file had before, and an NFS server may remember, be its node again.
+
+        Raises Stale while the file, or what it was at that node, is open.
+        """
+        space, file = key = split_node(node)
+        opened = self.get(space, file)
+        if node in self._retired or opened.handles or opened.is_being_written:
+            raise Stale("the file has another node now")
+        self._turns[key] = turn_of(node)
+        opened.is_turned_back = True
+        self._note_left(space, opened)
+
     def _turn(self, space: Space, opened: OpenFile) -> None:
         key = space, opened.file
         before = self.node(*key)
@@ -120,6 +133,9 @@ class Opened:
         del self._files[key]
         others = (turn % TURNS for turn in range(turn_of(before) + 1, turn_of(before) + TURNS))
         self._turns[key] = next(turn for turn in others if node_id(*key, turn) not in self._retired)
+        self._note_left(space, opened)
+
+    def _note_left(self, space: Space, opened: OpenFile) -> None:
         self._left += [(node_id(space, parent), name) for parent, name in opened.inode().links]
 
     def _may_go_straight(self, space: Space, file: FileId, *, writing: bool) -> bool:

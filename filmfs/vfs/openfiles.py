@@ -44,6 +44,7 @@ class OpenFile:
         self.straight = False  # its handles go to one plain file, past us
         self.on_change: Callable[[], None] | None = None  # called once, before its bytes become others
         self.trouble: FilmFSError | None = None  # why its row cannot say what it holds
+        self.is_turned_back = False  # its node is one that it had before: what a door remembers of that may be old
         self.retired = False  # its handles keep what they opened; the file has gone on under another node
         self._history = history
         self._contents = contents

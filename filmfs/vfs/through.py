@@ -39,7 +39,7 @@ class Through:
         self._limit: int | None = None  # what the file is about to be cut to
         self._path = blobs.staging_path(blob)
         self._descriptor = descriptor
-        self._key: tuple[int, int, int] | None = None
+        self._key: tuple[int, int, int, bytes | None] | None = None
         self._stamped = 0
         self.stamp(mtime)
         self._floor = now
@@ -54,13 +54,15 @@ class Through:
         """What it holds now; None when nothing changed since the last look."""
         found = os.fstat(self._descriptor)
         size = self.size
-        key = size, found.st_mtime_ns, found.st_blocks
+        # Of few bytes the row has copies, and two writes may come within one tick of the clock.
+        few = self.read(0, size) if size <= LITERAL_MAX else None
+        key = size, found.st_mtime_ns, found.st_blocks, few
         if key == self._key:
             return None
         self._key = key
         mtime = max(found.st_mtime_ns, self._floor) if found.st_mtime_ns != self._stamped else None
-        if size <= LITERAL_MAX:
-            return Seen(ExtentMap.of_bytes(self.read(0, size)), mtime)
+        if few is not None:
+            return Seen(ExtentMap.of_bytes(few), mtime)
         if found.st_blocks * 512 >= size:
             return Seen(ExtentMap.of_blob(self.blob, size), mtime)
         return Seen(self._with_holes(size), mtime)

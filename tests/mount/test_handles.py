@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drive import Drive
+from tests.drive import Drive, wait_until
 from tests.mount.syscalls import fails
 
 pytestmark = [
@@ -100,3 +100,46 @@ def test_numbers_stay_through_changes_and_remounts(mounted: Drive) -> None:
     assert [path.stat().st_ino for path in (mounted.main, mounted.main / "d", mounted.main / "d" / "file")] == numbers
     other = mounted.branch("other")
     assert (other / "d" / "file").stat().st_ino != numbers[2], "two branches' copies are no hard links"
+
+
+def test_a_handle_leads_to_its_file_whatever_node_that_got_since(mounted: Drive) -> None:
+    """A file that somebody reads past the daemon gets another node for who writes it anew."""
+    path = mounted.main / "file"
+    path.write_bytes(b"0" * (2 << 20))
+    handles = [handle_of(path)]
+    passes = mounted.command("status")["passthrough"]
+    for number in range(1, 4):
+        wait_until(lambda: mounted.command("status")["unsealed_files"] == 0, "it is hashed")
+        before = handle_of(path)
+        with open(path, "rb") as reader, open(path, "wb") as writer:
+            writer.write(b"%d" % number * (2 << 20))
+            assert reader.read(1) in b"0123"
+            if passes:
+                with fails(errno.ESTALE):  # as long as there is somebody for whom it leads to what was
+                    open_handle(mounted, before)
+            handles.append(handle_of(path))
+        for handle in handles:
+            assert read_handle(mounted, handle) == b"%d" % number * (2 << 20)
+            assert path.read_bytes()[:2] == b"%d%d" % (number, number)
+    assert len({bytes(handle.data) for handle in handles}) > 1 or not passes
+    mounted.restart()
+    for handle in handles:
+        with open(path, "rb") as reader:
+            assert reader.read(2) == b"33"
+        assert read_handle(mounted, handle)[:2] == b"33"
+
+
+def test_a_node_that_a_file_had_before_shows_no_old_pages(mounted: Drive) -> None:
+    path = mounted.main / "file"
+    path.write_bytes(b"0" * (2 << 20))
+    wait_until(lambda: mounted.command("status")["unsealed_files"] == 0, "it is hashed")
+    first = handle_of(path)
+    with open(path, "rb"), open(path, "r+b") as writer:
+        writer.write(b"1")
+    second = handle_of(path)
+    for number in range(2, 6):
+        for handle in (first, second):
+            assert read_handle(mounted, handle)[:2] == b"%d0" % (number - 1)  # from here on the kernel has its pages
+        with open(path, "r+b") as writer:
+            writer.write(b"%d" % number)
+        assert path.read_bytes()[:2] == b"%d0" % number

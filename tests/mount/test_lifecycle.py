@@ -60,6 +60,17 @@ def test_mount_returns_when_the_mount_answers_and_umount_wait_when_all_is_on_dis
     idle.assert_sound()
 
 
+def test_a_large_log_is_set_aside_by_the_next_mount(idle: Drive) -> None:
+    log = Path(idle.root, "daemon.log")
+    with open(log, "wb") as file:
+        file.truncate((16 << 20) + 1)
+    assert run_filmfs("mount", idle.root, idle.mountpoint).returncode == 0
+    assert run_filmfs("umount", "--wait", idle.mountpoint).returncode == 0
+    assert log.stat().st_size < 1 << 20
+    assert log.with_name("daemon.log.1").stat().st_size == (16 << 20) + 1
+    assert run_filmfs("check", idle.root).returncode == 0
+
+
 def test_the_kernel_s_table_names_the_archive(mounted: Drive) -> None:
     line = next(
         line for line in Path("/proc/self/mountinfo").read_text().split("\n") if str(mounted.mountpoint) in line
