@@ -162,14 +162,14 @@ class MapBuilder:
         self.size = size
         self._value = None
 
-    def covering(self, offset: int, length: int) -> Extent | None:
-        """The one extent that covers [offset, offset+length), if one does."""
-        index = _first_ending_after(self._extents, offset)
-        if index < len(self._extents):
-            extent = self._extents[index]
-            if extent.offset <= offset and extent.end >= offset + length:
-                return extent
-        return None
+    def covering(self, offset: int, length: int) -> list[Extent]:
+        """The extents that cover [offset, offset+length) without a hole; none where they do not."""
+        first = _first_ending_after(self._extents, offset)
+        last, end = first, offset
+        while last < len(self._extents) and self._extents[last].offset <= end < offset + length:
+            end = self._extents[last].end
+            last += 1
+        return self._extents[first:last] if end >= offset + length else []
 
 
 def _first_ending_after(extents: Sequence[Extent], position: int) -> int:

@@ -337,14 +337,16 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.EROFS)
         # Meanwhile, here and below: the kernel holds other writes of this inode back; the handle keeps the file open.
         await self._first(file.before_write(off + len(buf)))
-        where = file.place(off, buf)
-        if where is not None:
-            if len(buf) < _INLINE_WRITE and self._patience.is_disk_quick:
-                took_s = write_placed(where, buf)
+        left = memoryview(buf)
+        while left and (where := file.place(off, left)) is not None:
+            part = left[: where.extent.length]
+            if len(part) < _INLINE_WRITE and self._patience.is_disk_quick:
+                took_s = write_placed(where, part)
             else:
-                took_s = await trio.to_thread.run_sync(write_placed, where, buf, limiter=self._disk)
+                took_s = await trio.to_thread.run_sync(write_placed, where, part, limiter=self._disk)
             self._patience.note(took_s)
             file.placed(where)
+            off, left = where.extent.end, left[len(part) :]
         self._fs.changes += 1
         return len(buf)
 

@@ -219,8 +219,8 @@ class OpenFile:
             return self._writing.before_write(end)
         return before_first_write(self._history, self._map, end)
 
-    def place(self, offset: int, data: bytes) -> Placed | None:
-        """Where to put `data`; None when it is done already. After writing it there call `placed`."""
+    def place(self, offset: int, data: bytes | memoryview) -> Placed | None:
+        """Where to put `data` or its beginning; None when all is done already. After writing it there call `placed`."""
         if offset + len(data) > SIZE_MAX:
             raise TooLarge("a file cannot be that large")
         where = (self._writing or self._begin()).place(offset, data)
@@ -240,10 +240,11 @@ class OpenFile:
 
     def write(self, offset: int, data: bytes) -> None:
         """Places and writes at once. Raises what the disk says; the file is then as it was."""
-        where = self.place(offset, data)
-        if where is not None:
-            write_placed(where, data)
+        left = memoryview(data)
+        while left and (where := self.place(offset, left)) is not None:
+            write_placed(where, left[: where.extent.length])
             self.placed(where)
+            offset, left = where.extent.end, left[where.extent.length :]
 
     def splice(self, pieces: list[Extent | Hole], end: int, *, whole: ContentId | None = None) -> None:
         """Takes over runs that are kept already, at the offsets that they have here; `end` is where they end.

@@ -106,8 +106,8 @@ class Writing:
             return None
         return self._history.spares.making()
 
-    def place(self, offset: int, data: bytes) -> Placed | None:
-        """Where to put `data`; None when it is done already. After writing it there call `placed`."""
+    def place(self, offset: int, data: bytes | memoryview) -> Placed | None:
+        """Where to put `data` or its beginning; None when all is done already. After writing it there call `placed`."""
         small = self._small
         if small is not None:
             end = offset + len(data)
@@ -198,8 +198,9 @@ class Writing:
     def _place_in_log(self, offset: int, length: int) -> Placed:
         log = self._log = self._log or self._stage()
         there = self._map.covering(offset, length)
-        if there is not None and there.source == log.blob:
-            at = there.source_offset + offset - there.offset
+        if there and all(extent.source == log.blob for extent in there):
+            at = there[0].source_offset + offset - there[0].offset
+            length = min(length, there[0].end - offset)
         else:
             at = log.end
             log.end += length

@@ -1,6 +1,7 @@
 """A change stores the bytes that changed, and nobody else sees it."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,32 @@ def test_changing_4_kib_in_the_middle_of_a_large_file_stores_4_kib(mounted: Driv
     assert (branch / "a.mov").read_bytes() == changed
     assert (mounted.main / "a.mov").read_bytes() == data
     assert (mounted.mountpoint / ".filmfs" / "history" / "main" / "2" / "a.mov").read_bytes() == data
+
+
+def test_a_file_that_is_changed_at_the_same_places_for_long_needs_no_more_room(mounted: Drive) -> None:
+    """A database keeps its file open and writes its pages again and again, few at a time or many."""
+    (mounted.main / "a.db").write_bytes(bytes(8 * MIB))
+    settled_size(mounted)
+    expected = bytearray(8 * MIB)
+    with open(mounted.main / "a.db", "r+b", buffering=0) as file:
+
+        def write(offset: int, data: bytes) -> None:
+            os.pwrite(file.fileno(), data, offset)
+            expected[offset : offset + len(data)] = data
+
+        pages = [page * 4 * KIB for page in range(256)]
+        random.Random(1).shuffle(pages)
+        for page in pages:
+            write(page, os.urandom(4 * KIB))
+        os.fsync(file.fileno())
+        for round in range(20):
+            write(round * 100, os.urandom(500_000))
+            os.fsync(file.fileno())
+        staged = [path.stat().st_size for path in Path(mounted.root, "staging").iterdir()]
+        assert max(staged) <= 2 * MIB
+        assert (mounted.main / "a.db").read_bytes() == expected
+    settled_size(mounted)
+    assert (mounted.main / "a.db").read_bytes() == expected
 
 
 def test_changing_4_kib_of_a_10_gib_file_stores_4_kib(mounted: Drive, tmp_path: Path) -> None:
