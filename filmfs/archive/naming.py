@@ -18,8 +18,8 @@ def names_of(output: bytes) -> dict[LayerId, CommitId]:
 
 def main(root: str) -> None:
     """Prints the ids of the commits that can have one."""
-    with Archive(root, Mode.READ) as archive, archive.database.snapshot() as snapshot:
-        names = archive.history.compute_names(snapshot)
+    with Archive(root, Mode.READ) as archive:
+        names = archive.history.find_names()
     sys.stdout.write(json.dumps({str(layer): name.hex() for layer, name in names.items()}))
 
 

@@ -1,52 +1,34 @@
-"""pyfuse3's handlers: each is one call of the FileSystem and a translation.
+"""pyfuse3's handlers: each is one call of the FileSystem and a translation. Here names, directories and attributes.
 
-All run in one thread. What waits for a disk (a read that the page cache cannot answer, a large write, a flush) goes to
-a thread; nothing shared is read before such a wait and changed after it, but for `placed`, which only adds what was
-written.
+All run in one thread.
 """
 
-import contextlib
 import errno
-import os
 import pwd
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from stat import S_IFMT
 
 import pyfuse3
-import trio
 from pyfuse3 import (
     EntryAttributes,
     FileHandleT,
-    FileInfo,
     FileNameT,
     FlagT,
     InodeT,
     ModeT,
     ReaddirToken,
     RequestContext,
-    SetattrFields,
     StatvfsData,
     XAttrNameT,
 )
 
-from filmfs.core.errors import Corrupt, FilmFSError, NotFound, Stale
-from filmfs.core.extents import ExtentMap
+from filmfs.core.errors import NotFound
 from filmfs.core.paths import is_only_spelling, spellings
-from filmfs.mount.flushing import Flusher
-from filmfs.mount.memory import Memory
+from filmfs.mount.files import FileOperations
 from filmfs.mount.native import OWN_NAME
-from filmfs.mount.passing import Passing
-from filmfs.mount.patience import Patience
-from filmfs.mount.room import Room
 from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entry
 from filmfs.versioning.rows import Kind
-from filmfs.vfs.filesystem import Changes, FileSystem
 from filmfs.vfs.nodes import NodeId
-from filmfs.vfs.ranges import allocate, copy_range, seek
-from filmfs.vfs.writing import write_placed
-
-_INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
 _KINDS = {
     0o100000: Kind.FILE,
@@ -58,24 +40,12 @@ _KINDS = {
 }
 
 
-class Operations(pyfuse3.Operations):
+class Operations(FileOperations):
     """The handlers of one mount."""
 
     supports_dot_lookup = True
     enable_writeback_cache = False
     enable_acl = False
-
-    def __init__(
-        self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter, memory: Memory, passing: Passing
-    ) -> None:
-        super().__init__()
-        self.memory = memory
-        self._passing = passing
-        self._fs = filesystem
-        self._flusher = flusher
-        self._disk = disk
-        self._patience = Patience()
-        self._room = Room(filesystem.statvfs)
 
     # Names
 
@@ -96,35 +66,6 @@ class Operations(pyfuse3.Operations):
     @answers_at_once(0)
     def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         return entry(self._fs.attributes(NodeId(inode)))
-
-    @answers_fuse
-    async def setattr(
-        self,
-        inode: InodeT,
-        attr: EntryAttributes,
-        fields: SetattrFields,
-        fh: FileHandleT | None,
-        ctx: RequestContext,
-    ) -> EntryAttributes:
-        changes = Changes(
-            mode=attr.st_mode & 0o7777 if fields.update_mode else None,
-            uid=attr.st_uid if fields.update_uid else None,
-            gid=attr.st_gid if fields.update_gid else None,
-            size=attr.st_size if fields.update_size else None,
-            atime=attr.st_atime_ns if fields.update_atime else None,
-            mtime=attr.st_mtime_ns if fields.update_mtime else None,
-        )
-        if self.memory.is_cold:
-            await self.memory.touch([NodeId(inode)], [])
-        waited = changes.size is not None and await self._flush_before_cut(NodeId(inode), changes.size)
-        try:
-            found = self._fs.change(NodeId(inode), changes)
-        except FilmFSError as error:
-            self._is_as_before(NodeId(inode), error, waited=waited)
-            raise
-        for other in self._fs.others(NodeId(inode)):
-            self._forget_attributes(other)
-        return entry(found)
 
     @answers_at_once(0)
     def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
@@ -193,177 +134,6 @@ class Operations(pyfuse3.Operations):
             # other spellings, and in another branch the file has another number.
             pyfuse3.invalidate_entry_async(parent_inode_new, name_new, ignore_enoent=True)
 
-    # Files
-
-    @answers_fuse
-    async def create(
-        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
-    ) -> tuple[FileInfo, EntryAttributes]:
-        if self.memory.is_cold:
-            await self.memory.touch([], [(NodeId(parent_inode), name)])
-        if self._is_passed_on(flags, ctx):
-            await self._first(self._fs.history.spares.making())
-        made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
-        handle = self._open(made.node, flags & ~os.O_TRUNC, ctx)
-        return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made, name)
-
-    @answers_fuse
-    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
-        node = NodeId(inode)
-        self._passing.servers.meet(ctx.pid)
-        if self.memory.is_cold:
-            await self.memory.touch([node], [])
-        await self._first(self._fs.before_open(node))
-        if self._is_passed_on(flags, ctx):
-            await self._first(self._fs.history.spares.making())
-        waited = bool(flags & os.O_TRUNC) and await self._flush_before_cut(node, 0)
-        try:
-            handle = self._open(node, flags, ctx)
-        except FilmFSError as error:
-            self._is_as_before(node, error, waited=waited)
-            raise
-        if self._fs.file(handle).accessed:
-            # The kernel asks for attributes again after reads that it sends, not after those that it answers itself.
-            self._forget_attributes(node)
-        file = self._fs.file(handle).file
-        if file is not None and file.is_written_through and flags & os.O_ACCMODE == os.O_RDWR:
-            await self._flusher.write_back()  # what is mapped now and msynced must have a row
-        report = file is None
-        if file is not None and file.is_turned_back:
-            self._forget_left(node)
-            keep = False
-        else:
-            # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
-            keep = not report and self._fs.attributes(node).stable
-        return FileInfo(fh=FileHandleT(handle), keep_cache=keep, direct_io=report)
-
-    def _open(self, node: NodeId, flags: int, ctx: RequestContext, *, may_pass: bool = True) -> int:
-        """A handle, and the way that its bytes go."""
-        access = flags & os.O_ACCMODE
-        straight = may_pass and self._fs.is_stable(node)
-        if access == os.O_RDONLY:
-            straight = straight and self._passing.passes_reads
-        elif access == os.O_WRONLY:
-            straight = straight and self._is_passed_on(flags, ctx)
-        elif access == os.O_RDWR:
-            # It could be mapped, and what msync makes durable is then a staging file that no row may speak of yet.
-            straight = False
-        writing, truncate = access != os.O_RDONLY, bool(flags & os.O_TRUNC)
-        handle = self._fs.open(
-            node,
-            writing=writing,
-            truncate=truncate,
-            append=bool(flags & os.O_APPEND),
-            straight=straight,
-            is_access=not flags & os.O_NOATIME,
-            uid=ctx.uid,
-            process=ctx.pid,
-        )
-        try:
-            self._passing.opened(handle, self._fs.file(handle))
-        except OSError as error:
-            self._passing.refused(error)
-            self._fs.close(handle)
-            return self._open(node, flags, ctx, may_pass=False)
-        return handle
-
-    def _is_passed_on(self, flags: int, ctx: RequestContext) -> bool:
-        """Whether what a process is going to write to a new file may go past us."""
-        # Who reads here and writes here copies, and a copy is rows, which a plain file cannot be. To whoever asks that
-        # each write be durable the kernel alone would answer before the row is.
-        writes = flags & os.O_ACCMODE == os.O_WRONLY and not flags & (os.O_SYNC | os.O_DSYNC)
-        return writes and self._passing.passes_writes(ctx.pid) and not self._fs.is_reading(ctx.pid)
-
-    async def _first(self, work: Callable[[], None] | None) -> None:
-        """Does what would wait for a disk in a thread."""
-        if work is not None:
-            await trio.to_thread.run_sync(work, limiter=self._disk)
-
-    async def _flush_before_cut(self, node: NodeId, size: int) -> bool:
-        """Has what must be durable before a file is cut be so; whether that was anything."""
-        if not self._fs.must_flush_before(node, size):
-            return False
-        try:
-            await self._flusher.write_back()
-            self._fs.refuse_if_lost(node)
-        except BaseException:
-            self._fs.stays_uncut(node)
-            raise
-        return True
-
-    def _is_as_before(self, node: NodeId, error: FilmFSError, *, waited: bool) -> None:
-        """A file could not be opened or changed, after what `_flush_before_cut` did."""
-        if waited:
-            self._fs.stays_uncut(node)
-        if isinstance(error, Stale):
-            self._forget_left(node)
-
-    def _forget_attributes(self, node: NodeId) -> None:
-        """Takes no lock of the kernel's that others may hold, so nothing is waited for."""
-        with contextlib.suppress(OSError):
-            pyfuse3.invalidate_inode(InodeT(node), attr_only=True)
-
-    def _forget_left(self, node: NodeId) -> None:
-        """Other names of a file that got another node must be looked up again too, and what is known of the old one."""
-        self._forget_attributes(node)
-        for parent, name in self._fs.take_left():
-            pyfuse3.invalidate_entry_async(InodeT(parent), FileNameT(name), ignore_enoent=True)
-
-    @answers_fuse
-    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
-        handle = self._fs.reading(fh)
-        if handle.file is None:
-            return handle.report[off : off + size]
-        try:
-            data = handle.file.read_now(off, size)
-        except Corrupt:
-            data = None  # looked at again below
-        if data is None:
-            extents = handle.file.map
-            try:
-                data = await self._read_in_thread(extents, off, size)
-            except Corrupt:
-                # Sealed meanwhile? Then the map that was read may have led to a staging file that is gone.
-                self._fs.catch_up()
-                if handle.file.map == extents:
-                    raise
-                data = await self._read_in_thread(handle.file.map, off, size)
-        return data  # type: ignore[return-value] # any buffer will do
-
-    @answers_fuse
-    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        file = self._fs.file(fh).file
-        if file is None:
-            raise pyfuse3.FUSEError(errno.EROFS)
-        # Meanwhile, here and below: the kernel holds other writes of this inode back; the handle keeps the file open.
-        await self._first(file.before_write(off + len(buf)))
-        left = memoryview(buf)
-        while left and (where := file.place(off, left)) is not None:
-            part = left[: where.extent.length]
-            if len(part) < _INLINE_WRITE and self._patience.is_disk_quick:
-                took_s = write_placed(where, part)
-            else:
-                took_s = await trio.to_thread.run_sync(write_placed, where, part, limiter=self._disk)
-            self._patience.note(took_s)
-            file.placed(where)
-            off, left = where.extent.end, left[len(part) :]
-        self._fs.changes += 1
-        return len(buf)
-
-    # No flush: the kernel is told once that there is none (ENOSYS), which spares a request at every close. Errors of
-    # writing are told by write and fsync, and locks are the kernel's own.
-
-    @answers_fuse
-    async def release(self, fh: FileHandleT) -> None:
-        closed = self._fs.file(fh)
-        self._fs.close(fh)
-        self._passing.closed(closed)
-
-    @answers_fuse
-    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
-        await self._flusher.write_back()
-        self._fs.refuse_if_not_durable(self._fs.file(fh))
-
     @answers_at_once(0)
     def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         self._passing.servers.meet(ctx.pid)
@@ -384,10 +154,6 @@ class Operations(pyfuse3.Operations):
         self._fs.close_directory(fh)
 
     @answers_fuse
-    async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
-        await self._flusher.write_back()
-
-    @answers_fuse
     async def statfs(self, ctx: RequestContext) -> StatvfsData:
         disk, data = await self._room.now(), StatvfsData()
         data.f_bsize, data.f_frsize = disk.f_bsize, disk.f_frsize
@@ -405,27 +171,8 @@ class Operations(pyfuse3.Operations):
     @answers_at_once(0)
     def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
         if name.startswith(OWN_NAME):
-            return self._unknown_to_pyfuse3(name[1:].split())
+            return self.unknown_to_pyfuse3(name[1:].split())
         return self._fs.get_xattr(NodeId(inode), name)
-
-    def _unknown_to_pyfuse3(self, asked: list[bytes]) -> bytes:
-        """Requests that the extension brings in as an attribute's name; the answer is the reply's body."""
-        what, *numbers = asked
-        given = [int(number) for number in numbers]
-        if what == b"copy":
-            source, offset, target, to, length = given
-            copied = copy_range(self._fs.file(source), offset, self._fs.file(target), to, length)
-            self._fs.changes += 1
-            return struct.pack("=II", copied, 0)
-        if what == b"seek":
-            found = seek(self._fs.file(given[0]), *given[1:])
-            if found is None:
-                raise pyfuse3.FUSEError(errno.ENXIO)
-            return struct.pack("=Q", found)
-        handle, offset, length, mode = given
-        allocate(self._fs.file(handle), offset, length, mode)
-        self._fs.changes += 1
-        return b""
 
     @answers_at_once(0)
     def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
@@ -438,10 +185,6 @@ class Operations(pyfuse3.Operations):
     @answers_at_once()
     def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
         return True
-
-    async def _read_in_thread(self, extents: ExtentMap, offset: int, size: int) -> bytes:
-        read = self._fs.archive.contents.read
-        return await trio.to_thread.run_sync(read, extents, offset, size, limiter=self._disk)
 
     def name_of(self, node: NodeId) -> str:
         """A file for people: its path if it has one."""

@@ -8,17 +8,64 @@ is that of the change, not of the tree. It needs every content that it names to 
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from blake3 import blake3
 
-from filmfs.core.ids import EMPTY_CONTENT, CommitId, FileId
+from filmfs.core.ids import EMPTY_CONTENT, CommitId, FileId, LayerId
+from filmfs.store.database import Snapshot, Transaction
 from filmfs.store.records import canonical
-from filmfs.versioning.layers import Layer
-from filmfs.versioning.rows import Inode, Kind, split_entry_key
+from filmfs.versioning.buffers import Buffers
+from filmfs.versioning.layers import LAYER, Layer, LayerTable
+from filmfs.versioning.rows import CHANGES, Inode, Kind, layer_key, split_entry_key
 from filmfs.versioning.view import View
 
 _DOMAIN = b"filmfs commit 1\n"
+
+
+def unnamed(table: LayerTable) -> list[Layer]:
+    """Commits that have no CommitId yet, oldest first."""
+    return [table.layers[layer] for layer in sorted(table.unnamed)]
+
+
+def compute_names(table: LayerTable, snapshot: Snapshot) -> dict[LayerId, CommitId]:
+    """The ids of commits whose parents have one and whose contents are all sealed, as far as is durable.
+
+    Changes nothing; may run in any thread.
+    """
+    names: dict[LayerId, CommitId] = {}
+
+    def durable(commit: Layer) -> View:
+        return View(snapshot, Buffers(), table.branch_of, table.lineage_at(commit))
+
+    for layer in unnamed(table):
+        parents = [names.get(parent) or table.layer(parent).commit for parent in layer.parents]
+        known = [parent for parent in parents if parent is not None]
+        if len(known) < len(parents) or not _is_frozen(snapshot, layer):
+            continue
+        before = durable(table.layer(layer.parents[0])) if parents else None
+        changes = (key for key, _ in snapshot.current().scan(CHANGES, layer_key(layer.id)))
+        commit = commit_id(layer, known, changes, durable(layer), before)
+        if commit is not None:
+            names[layer.id] = commit
+    return names
+
+
+def has_few_changes(transaction: Transaction, commits: list[Layer], most: int) -> bool:
+    """Whether those commits hold no more than `most` changes."""
+    for layer in commits:
+        most -= sum(1 for _ in islice(transaction.scan(CHANGES, layer_key(layer.id)), most + 1))
+        if most < 0:
+            return False
+    return True
+
+
+def _is_frozen(snapshot: Snapshot, layer: Layer) -> bool:
+    """Whether the commit is durable, and with it all of its changes; while it was open some may have been."""
+    key = layer_key(layer.id)
+    value = snapshot.current().get(LAYER, key)
+    return value is not None and Layer.of_value(key, value).frozen
 
 
 def commit_id(

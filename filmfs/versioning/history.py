@@ -5,27 +5,24 @@ changed, `write` makes it durable, `settle` lets go of it. Freezing a layer (a c
 touches three records in memory and waits for nobody.
 """
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import islice
 from typing import Protocol
 
-from filmfs.core.errors import Busy, Exists, FilmFSError, NotFound, Refused, Usage
+from filmfs.core.errors import Busy, Exists, FilmFSError, Refused
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import MAX_BRANCH, BlobId, BranchId, CommitId, DraftId, FileId, LayerId
 from filmfs.core.paths import check_branch_name
 from filmfs.store.blobs import Blobs
 from filmfs.store.contents import Contents, find_map, get_leaves
-from filmfs.store.database import Database, Snapshot, Transaction
+from filmfs.store.database import Database, Transaction
 from filmfs.store.sealing import Seal, SealedBlob, seal
 from filmfs.store.staging import Spares
 from filmfs.versioning.buffers import Buffers, Cut, write_cut
-from filmfs.versioning.commits import commit_id
+from filmfs.versioning.commits import compute_names, has_few_changes, unnamed
 from filmfs.versioning.drafts import Drafts, Sealable
-from filmfs.versioning.layers import LAYER, Branch, Layer, LayerTable
+from filmfs.versioning.layers import Branch, Layer, LayerTable
 from filmfs.versioning.lineage import NEWEST, Lineage
 from filmfs.versioning.lost import (
     NO_LOSS,
@@ -39,7 +36,8 @@ from filmfs.versioning.lost import (
     put_back,
 )
 from filmfs.versioning.numbers import Numbers
-from filmfs.versioning.rows import CHANGES, layer_key
+from filmfs.versioning.points import resolve
+from filmfs.versioning.rows import CHANGES
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
 
@@ -150,46 +148,8 @@ class History:
         return self.tree(branch) if branch is not None else self.view(self.resolve(point))
 
     def resolve(self, point: str) -> Layer:
-        """The commit that `main`, `main@42`, `main@TIME`, a CommitId's beginning or a TIME (on main) names.
-
-        A branch names its newest commit. Raises NotFound or Usage.
-        """
-        branch = self.table.find(point)
-        if branch is not None:
-            return self.table.head(branch)
-        name, _, at = point.rpartition("@")
-        if name and at.isdecimal():
-            return self._numbered(self.table.get(name), int(at))
-        when = _parse_time(at if name else point)
-        if when is not None:
-            return self.at_time(self.table.get(name or "main"), when)
-        if re.fullmatch(r"[0-9a-f]{4,64}", point):
-            return self._by_commit_id(point)
-        if name:
-            raise Usage(f"{point!r} names no commit; write BRANCH@NUMBER or BRANCH@2026-11-22T10:00:00")
-        self.table.get(point)
-        raise AssertionError("unreachable")
-
-    def at_time(self, branch: Branch, when: int) -> Layer:
-        """The newest commit that `branch` saw at `when`. Raises NotFound when it had none yet."""
-        commit = self.table.find_at(branch, when)
-        if commit is None:
-            raise NotFound(f"{branch.name} had no commit at that time")
-        return commit
-
-    def _numbered(self, branch: Branch, number: int) -> Layer:
-        commit = self.table.find_numbered(branch, number)
-        if commit is None:
-            raise NotFound(f"{branch.name} has no commit {number}; its newest is {self.table.head(branch).number}")
-        return commit
-
-    def _by_commit_id(self, start: str) -> Layer:
-        found = [layer for layer in self.table.layers.values() if layer.commit and layer.commit.hex().startswith(start)]
-        if len(found) > 1:
-            raise Usage(f"{len(found)} commits begin with {start}; write more of the id")
-        if not found:
-            raise NotFound(f"there is no commit {start}, and no branch of that name")
-        return found[0]
+        """The commit that a point names; see `points.resolve`."""
+        return resolve(self.table, point)
 
     def has_changes(self, branch: Branch) -> bool:
         """Whether anything was changed since the last commit."""
@@ -414,17 +374,7 @@ class History:
     def find_names(self) -> dict[LayerId, CommitId]:
         """See `compute_names`, over what is durable now. May run in any thread."""
         with self.database.snapshot() as snapshot:
-            return self.compute_names(snapshot)
-
-    def is_naming_quick(self, commits: list[Layer], changes: int) -> bool:
-        """Whether those commits hold no more than so many changes. May run in any thread."""
-        left = changes
-        with self.database.read() as transaction:
-            for layer in commits:
-                left -= sum(1 for _ in islice(transaction.scan(CHANGES, layer_key(layer.id)), left + 1))
-                if left < 0:
-                    return False
-        return True
+            return compute_names(self.table, snapshot)
 
     def take_names(self, names: dict[LayerId, CommitId]) -> int:
         """Takes what `compute_names` found to the next cut."""
@@ -432,51 +382,14 @@ class History:
             self.buffers.record(*self.table.name_commit(layer, commit))
         return len(names)
 
-    def compute_names(self, snapshot: Snapshot) -> dict[LayerId, CommitId]:
-        """The ids of commits whose parents have one and whose contents are all sealed, as far as is durable.
-
-        Changes nothing; may run in any thread.
-        """
-        names: dict[LayerId, CommitId] = {}
-        for layer in self.unnamed():
-            parents = [names.get(parent) or self.table.layer(parent).commit for parent in layer.parents]
-            known = [parent for parent in parents if parent is not None]
-            if len(known) < len(parents) or not _is_frozen(snapshot, layer):
-                continue
-            before = self._durable_view(snapshot, self.table.layer(layer.parents[0])) if parents else None
-            changes = (key for key, _ in snapshot.current().scan(CHANGES, layer.id.to_bytes(8, "big")))
-            commit = commit_id(layer, known, changes, self._durable_view(snapshot, layer), before)
-            if commit is not None:
-                names[layer.id] = commit
-        return names
-
-    def _durable_view(self, snapshot: Snapshot, commit: Layer) -> View:
-        return View(snapshot, Buffers(), self.table.branch_of, self.table.lineage_at(commit))
-
     def unnamed(self) -> list[Layer]:
         """Commits that have no CommitId yet, oldest first."""
-        return [self.table.layers[layer] for layer in sorted(self.table.unnamed)]
+        return unnamed(self.table)
 
-
-def _is_frozen(snapshot: Snapshot, layer: Layer) -> bool:
-    """Whether the commit is durable, and with it all of its changes; while it was open some may have been."""
-    key = layer_key(layer.id)
-    value = snapshot.current().get(LAYER, key)
-    return value is not None and Layer.of_value(key, value).frozen
-
-
-def _parse_time(text: str) -> int | None:
-    """Nanoseconds since 1970 of an ISO 8601 time; local unless it names a zone. A date alone is its end."""
-    try:
-        moment = datetime.fromisoformat(text.replace(".", ":") if text.count(".") == 2 else text)
-    except ValueError:
-        return None
-    if len(text) == 10:
-        moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
-    try:
-        return int(moment.timestamp() * 1_000_000) * 1000
-    except (ValueError, OverflowError):  # the first and the last year that a calendar has, in some time zones
-        return int(moment.replace(tzinfo=UTC).timestamp() * 1_000_000) * 1000
+    def is_naming_quick(self, commits: list[Layer], changes: int) -> bool:
+        """Whether those commits hold no more than so many changes. May run in any thread."""
+        with self.database.read() as transaction:
+            return has_few_changes(transaction, commits, changes)
 
 
 def first_layer(now: int) -> tuple[Branch, Layer]:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from filmfs.core.errors import FilmFSError
 from filmfs.core.ids import ROOT_FILE, FileId, LayerId
 from filmfs.core.paths import name_key
 from filmfs.versioning.history import History
@@ -158,11 +157,8 @@ class Namespace:
         when = _parse_gmt(name)
         if when is None:
             return None
-        try:
-            commit = self._history.at_time(branch, when)
-        except FilmFSError:
-            return None
-        return commit if not exact or _gmt(commit) == name else None
+        commit = self._history.table.find_at(branch, when)
+        return commit if commit is None or not exact or _gmt(commit) == name else None
 
     def _any_snapshot(self, name: str) -> bool:
         return any(self._snapshot_of(branch, name, exact=False) for branch in self._history.table.alive())
