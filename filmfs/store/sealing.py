@@ -34,6 +34,7 @@ from filmfs.store.database import Transaction
 
 _REWRITE_ALWAYS = 1 << 20  # up to this size putting the file together costs nothing worth saving
 _FRAGMENTS = 1 << 14  # more would make opening the file slow; fewer cost nothing that shows
+_ROUNDED = 1 << 16  # bytes that a file may take more than it has, for blocks and their maps
 _ROOM_LEFT = 1 << 28  # bytes of the disk that no copy may take from those who write
 _ZEROS_AT_ONCE = 1 << 16  # leaves of a hole: two megabytes, so that no other thread waits for long
 
@@ -58,7 +59,7 @@ class SealedBlob:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A draft's outcome, not recorded yet. `dropped` staging files are no longer needed by this draft."""
+    """A draft's outcome, not recorded yet. Staging files that are not among `blobs` the draft needs no longer."""
 
     draft: DraftId
     owners: tuple[FileId, ...]
@@ -66,7 +67,6 @@ class Seal:
     map: ExtentMap
     leaves: bytes
     blobs: tuple[SealedBlob, ...]
-    dropped: tuple[BlobId, ...]
 
 
 def plan_seal(
@@ -124,26 +124,26 @@ def seal(
     if plan is SealPlan.LITERAL:
         data = contents.read(extents, 0, extents.size)
         content, leaves = identify([data])
-        return Seal(number, owners, content, ExtentMap.of_bytes(data), leaves, (), fresh)
+        return Seal(number, owners, content, ExtentMap.of_bytes(data), leaves, ())
     if plan is SealPlan.REWRITE:
         blob, leaves = _rewrite(extents, contents, new_blob())
         content = content_id(extents.size, leaves)
         sealed = SealedBlob(blob, extents.size, content)
-        return Seal(number, owners, content, _same_shape(extents, blob), leaves, (sealed,), fresh)
+        return Seal(number, owners, content, _same_shape(extents, blob), leaves, (sealed,))
     leaves = _leaves_of(extents, base, contents)
     content = content_id(extents.size, leaves)
     if plan is SealPlan.WHOLE:
         blob = fresh[0]
         _clear_holes(contents.blobs, blob, extents)
         _finish_file(contents.blobs, blob, extents.size)
-        return Seal(number, owners, content, extents, leaves, (SealedBlob(blob, extents.size, content),), ())
+        return Seal(number, owners, content, extents, leaves, (SealedBlob(blob, extents.size, content),))
     wasteful = {blob for blob in fresh if blob not in shared and _is_mostly_waste(blob, extents, contents)}
     kept = [blob for blob in fresh if blob not in wasteful]
     if wasteful:
         kept.append(new_blob())
         extents = _packed(extents, wasteful, kept[-1], contents)
     sealed_files = tuple(_seal_file(contents, blob) for blob in kept)
-    return Seal(number, owners, content, extents, leaves, sealed_files, tuple(wasteful))
+    return Seal(number, owners, content, extents, leaves, sealed_files)
 
 
 def record_seal(transaction: Transaction, outcome: Seal) -> bool:
@@ -280,10 +280,11 @@ def _clear_holes(blobs: Blobs, blob: BlobId, extents: ExtentMap) -> None:
 
 
 def _finish_file(blobs: Blobs, blob: BlobId, size: int) -> None:
-    """Cuts what a crash left past the recorded end, and makes the file durable."""
+    """Cuts what lies past the recorded end, which a crash left or somebody asked room for, and makes the file durable."""
     descriptor = blobs.open_staged(blob)
     try:
-        if os.fstat(descriptor).st_size != size:
+        found = os.fstat(descriptor)
+        if found.st_size != size or found.st_blocks * 512 > size + _ROUNDED:
             os.ftruncate(descriptor, size)
         os.fsync(descriptor)
     finally:

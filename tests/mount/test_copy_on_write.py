@@ -2,6 +2,7 @@
 
 import os
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,15 @@ def test_a_file_that_is_changed_at_the_same_places_for_long_needs_no_more_room(m
         assert (mounted.main / "a.db").read_bytes() == expected
     settled_size(mounted)
     assert (mounted.main / "a.db").read_bytes() == expected
+
+
+def test_room_that_was_asked_for_past_a_file_s_end_is_given_back(mounted: Drive) -> None:
+    before = settled_size(mounted)
+    with open(mounted.main / "a.mov", "wb") as file:
+        subprocess.run(["fallocate", "--keep-size", "--length", str(64 * MIB), mounted.main / "a.mov"], check=True)
+        file.write(bytes(range(256)) * 16 * KIB)
+    assert settled_size(mounted) - before <= 4 * MIB + METADATA
+    assert (mounted.main / "a.mov").read_bytes() == bytes(range(256)) * 16 * KIB
 
 
 def test_changing_4_kib_of_a_10_gib_file_stores_4_kib(mounted: Drive, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_the_draft_that_the_lost_one_was_to_replace_is_not_deleted(is_sealed: bo
     given.records[BLOB, blob_key(OLDER)] = None
     given.discards |= {OLDER, GOOD}
     if is_sealed:  # its rows name the content from then on
-        given.seals.append(Seal(BEFORE, (FILE,), CONTENT, ExtentMap(), b"", (), (OLDER,)))
+        given.seals.append(Seal(BEFORE, (FILE,), CONTENT, ExtentMap(), b"", ()))
     cut, loss = lose(given, durable)
 
     assert ((DRAFT, draft_key(BEFORE)) in cut.records) == is_sealed
