@@ -280,7 +280,7 @@ def _clear_holes(blobs: Blobs, blob: BlobId, extents: ExtentMap) -> None:
 
 
 def _finish_file(blobs: Blobs, blob: BlobId, size: int) -> None:
-    """Cuts what lies past the recorded end, which a crash left or somebody asked room for, and makes the file durable."""
+    """Cuts what lies past the recorded end (a crash left it, or room was asked for) and makes the file durable."""
     descriptor = blobs.open_staged(blob)
     try:
         found = os.fstat(descriptor)
