@@ -139,7 +139,7 @@ def _start_daemon(root: str, mountpoint: str, options: list[str], verbose: bool)
     log_path = os.path.join(root, "daemon.log")
     if "ro" in options and not os.access(root, os.W_OK):
         log_path = os.devnull
-    elif os.path.exists(log_path) and os.path.getsize(log_path) > _LOG_MAX:
+    elif "ro" not in options and os.path.exists(log_path) and os.path.getsize(log_path) > _LOG_MAX:
         os.replace(log_path, f"{log_path}.1")
     with open(log_path, "ab") as log_file:
         process = subprocess.Popen(

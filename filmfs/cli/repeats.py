@@ -15,11 +15,15 @@ class Repeats(logging.Filter):
     def __init__(self, window_s: float = _WINDOW_S) -> None:
         super().__init__()
         self._window_s = window_s
-        self._said: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._said: OrderedDict[tuple[str, str, str], tuple[float, int]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is to be written."""
-        key = record.name, record.getMessage()
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # told by who writes it
+            return True
+        key = record.name, text, repr(record.exc_info[1]) if record.exc_info else ""
         now = time.monotonic()
         since, left_out = self._said.pop(key, (-inf, 0))
         if now - since < self._window_s:
@@ -29,5 +33,5 @@ class Repeats(logging.Filter):
         if len(self._said) > _KNOWN:
             self._said.popitem(last=False)
         if left_out:
-            record.msg, record.args = f"{key[1]} (and {left_out} times more before)", None
+            record.msg, record.args = f"{text} (and {left_out} times more before)", None
         return True

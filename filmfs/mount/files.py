@@ -4,7 +4,6 @@ What waits for a disk (a read that the page cache cannot answer, a large write, 
 shared is read before such a wait and changed after it, but for `placed`, which only adds what was written.
 """
 
-import contextlib
 import errno
 import os
 import struct
@@ -26,7 +25,8 @@ from pyfuse3 import (
 
 from filmfs.core.errors import Corrupt, FilmFSError, Stale
 from filmfs.core.extents import ExtentMap
-from filmfs.mount.flushing import Flusher
+from filmfs.mount.caches import forget_at_once
+from filmfs.mount.flushing import Flusher, copy_apart
 from filmfs.mount.memory import Memory
 from filmfs.mount.passing import Passing
 from filmfs.mount.patience import Patience
@@ -77,6 +77,8 @@ class FileOperations(pyfuse3.Operations):
         await self._first(self._fs.before_open(node))
         if self._is_passed_on(flags, ctx):
             await self._first(self._fs.history.spares.making())
+        if flags & os.O_ACCMODE != os.O_RDONLY and flags & (os.O_APPEND | os.O_TRUNC) != os.O_APPEND:
+            await self._keep_closed(node)
         waited = bool(flags & os.O_TRUNC) and await self._flush_before_cut(node, 0)
         try:
             handle = self._open(node, flags, ctx)
@@ -85,7 +87,7 @@ class FileOperations(pyfuse3.Operations):
             raise
         if self._fs.file(handle).accessed:
             # The kernel asks for attributes again after reads that it sends, not after those that it answers itself.
-            self._forget_attributes(node)
+            forget_at_once([], [node])
         file = self._fs.file(handle).file
         if file is not None and file.is_written_through and flags & os.O_ACCMODE == os.O_RDWR:
             await self._flusher.write_back()  # what is mapped now and msynced must have a row
@@ -140,6 +142,12 @@ class FileOperations(pyfuse3.Operations):
         if work is not None:
             await trio.to_thread.run_sync(work, limiter=self._disk)
 
+    async def _keep_closed(self, node: NodeId) -> None:
+        """Has what a file was at earlier closes be safe from who will write over it."""
+        while (copying := self._fs.copying_closed(node)) is not None:
+            await copy_apart(copying, self._disk)
+            await self._flusher.write_back()
+
     async def _flush_before_cut(self, node: NodeId, size: int) -> bool:
         """Has what must be durable before a file is cut be so; whether that was anything."""
         if not self._fs.must_flush_before(node, size):
@@ -159,16 +167,9 @@ class FileOperations(pyfuse3.Operations):
         if isinstance(error, Stale):
             self._forget_left(node)
 
-    def _forget_attributes(self, node: NodeId) -> None:
-        """Takes no lock of the kernel's that others may hold, so nothing is waited for."""
-        with contextlib.suppress(OSError):
-            pyfuse3.invalidate_inode(InodeT(node), attr_only=True)
-
     def _forget_left(self, node: NodeId) -> None:
         """Other names of a file that got another node must be looked up again too, and what is known of the old one."""
-        self._forget_attributes(node)
-        for parent, name in self._fs.take_left():
-            pyfuse3.invalidate_entry_async(InodeT(parent), FileNameT(name), ignore_enoent=True)
+        forget_at_once(self._fs.take_left(), [node])
 
     @answers_fuse
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
@@ -244,14 +245,15 @@ class FileOperations(pyfuse3.Operations):
         )
         if self.memory.is_cold:
             await self.memory.touch([NodeId(inode)], [])
+        if changes.size is not None:
+            await self._keep_closed(NodeId(inode))
         waited = changes.size is not None and await self._flush_before_cut(NodeId(inode), changes.size)
         try:
             found = self._fs.change(NodeId(inode), changes)
         except FilmFSError as error:
             self._is_as_before(NodeId(inode), error, waited=waited)
             raise
-        for other in self._fs.others(NodeId(inode)):
-            self._forget_attributes(other)
+        forget_at_once([], self._fs.others(NodeId(inode)))
         return entry(found)
 
     @answers_fuse

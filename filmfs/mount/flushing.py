@@ -16,8 +16,10 @@ import trio
 from filmfs.archive.naming import names_of
 from filmfs.core.errors import FilmFSError, NoSpace
 from filmfs.core.ids import CommitId, DraftId, LayerId
+from filmfs.mount.caches import forget_at_once
 from filmfs.store.reserve import Reserve
-from filmfs.versioning.lost import lost_bytes
+from filmfs.versioning.lost import NO_LOSS, lost_bytes
+from filmfs.vfs.closing import Copying
 from filmfs.vfs.filesystem import FileSystem
 
 log = logging.getLogger("filmfs.flush")
@@ -88,6 +90,10 @@ class Flusher:
             self.is_writing = False
         self._history.settle(cut, loss)
         self._note_lost()
+        if loss is not NO_LOSS:
+            for copying in self._fs.copying_exposed():
+                with _trying_again("what was durable of a file that is written is not kept apart"):
+                    await copy_apart(copying, self._disk)
         if cut.seals or cut.discards or self._history.is_untidy:
             # Meanwhile: who opens such a file looks for it in both places.
             with trio.CancelScope(shield=True):
@@ -97,8 +103,12 @@ class Flusher:
     def _note_lost(self) -> None:
         """Says once of each file that it cannot be made durable."""
         before, self._lost = self._lost, self._history.lost_files()
-        for draft in self._lost.keys() - before.keys():
+        new = self._lost.keys() - before.keys()
+        for draft in new:
             log.error("%s", lost_bytes([self._lost[draft]]))
+        if new:
+            names, nodes = self._fs.fallen_back(new)
+            forget_at_once(names, nodes)
         self.last_error = str(lost_bytes(self._lost.values())) if self._lost else None
 
     async def run(self) -> None:
@@ -178,6 +188,17 @@ class Flusher:
     def _commit_all(self) -> None:
         for branch in self._history.table.alive():
             self._history.commit(branch, "automatic", "filmfs", automatic=True)
+
+
+async def copy_apart(copying: Copying, disk: trio.CapacityLimiter) -> None:
+    """Copies in a thread, and has the drafts be made of the copy. Raises what the disk says."""
+    worked = False
+    try:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(copying.run, limiter=disk)
+        worked = True
+    finally:
+        copying.finish(worked=worked)
 
 
 @contextmanager

@@ -56,10 +56,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file state whose bytes are durable but not hashed; `owners` are the files whose rows refer to it."""
+    """A file state whose bytes are durable but not hashed; `owners` are the files whose rows refer to it.
+
+    Staging files that it `relies` on were durable, as far as it needs them, before it was made. Not stored.
+    """
 
     map: ExtentMap
     owners: tuple[FileId, ...]
+    relies: frozenset[BlobId] = frozenset()
 
     def as_value(self) -> list[object]:
         """The stored form: [size, extents, owners]."""

@@ -51,7 +51,8 @@ class Cut:
     """All that was not durable at one moment.
 
     The bytes of the staging files in `unsynced` must be durable before it is written; those in `discards` are not
-    needed any more once it is. `renumbered` drafts are durable and get another number: (inodes, old, new).
+    needed any more once it is. `renumbered` drafts are durable and get another number: (inodes, old, new). `standing`
+    ones are rows' alone that fell back on them (`versioning.lost`).
     """
 
     buffers: list[LayerBuffer]
@@ -60,6 +61,7 @@ class Cut:
     discards: set[BlobId]
     seals: list[Seal]
     renumbered: list[tuple[tuple[FileId, ...], DraftId, DraftId]] = field(default_factory=list)
+    standing: frozenset[DraftId] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.buffers or self.records or self.discards or self.seals)

@@ -5,7 +5,7 @@ staging file lives as long as a draft or a writer uses it. Owned by one thread; 
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import BlobId, ContentId, DraftId, FileId, LayerId
@@ -48,7 +48,9 @@ class Drafts:
     _pinned: Counter[BlobId] = field(default_factory=Counter)
     _finished: set[DraftId] = field(default_factory=set)
     _torn: set[BlobId] = field(default_factory=set)  # staging files that the disk may have otherwise
-    _lost: set[BlobId] = field(default_factory=set)  # those of them that it lost bytes of since this was opened
+    _left: set[BlobId] = field(default_factory=set)  # that a durable draft may need until the next cut is written
+    _leaving: set[BlobId] = field(default_factory=set)  # the same, of the cut that is being written
+    _lost: set[DraftId] = field(default_factory=set)  # drafts that the last flush left out
     _standing: set[DraftId] = field(default_factory=set)  # durable, and rows refer to them in the place of lost ones
 
     def load(self, transaction: Transaction) -> None:
@@ -110,10 +112,21 @@ class Drafts:
                 del self._pinned[blob]
                 self._discard_unused(blob)
 
-    def keep(self, number: DraftId, extents: ExtentMap, file: FileId, layer: LayerId, base: ContentId | None) -> None:
-        """Adds a draft of the inode `file`, or changes one that is still being written."""
+    def keep(
+        self,
+        number: DraftId,
+        extents: ExtentMap,
+        file: FileId,
+        layer: LayerId,
+        base: ContentId | None,
+        relies: frozenset[BlobId] = frozenset(),
+    ) -> None:
+        """Adds a draft of the inode `file`, or changes one that is still being written.
+
+        It is an edit of what `relied_on` said the staging files of.
+        """
         before = self._held.get(number)
-        held = _Held(Draft(extents, (file,)), layer, base)
+        held = _Held(Draft(extents, (file,), relies), layer, base)
         self._held[number] = held
         fresh = {blob for blob in extents.blobs() if self.is_staged(blob)}
         for blob in fresh:
@@ -129,8 +142,35 @@ class Drafts:
     def add_owner(self, number: DraftId, file: FileId) -> None:
         """One more inode's rows refer to the draft."""
         held = self._held[number]
-        held.draft = Draft(held.draft.map, (*held.draft.owners, file))
+        held.draft = replace(held.draft, owners=(*held.draft.owners, file))
         self.buffers.record((DRAFT, draft_key(number), held.draft))
+
+    def users(self, blob: BlobId) -> set[DraftId]:
+        """The drafts that are made of a staging file."""
+        return set(self._staged.get(blob, ()))
+
+    def move(self, number: DraftId, source: BlobId, target: BlobId) -> None:
+        """The bytes of a draft that lay in `source` lie at the same places in `target`, if the draft is still here."""
+        held = self._held.get(number)
+        if held is None or source not in held.draft.map.blobs():
+            return
+        moved = tuple(replace(e, source=target) if e.source == source else e for e in held.draft.map.extents)
+        held.draft = replace(held.draft, map=ExtentMap(held.draft.map.size, moved))
+        self._staged[target].add(number)
+        self._let_go(number, {source})
+        self.buffers.must_sync(target)
+        self.buffers.record((BLOB, blob_key(target), STAGED.as_value()), (DRAFT, draft_key(number), held.draft))
+
+    def is_known(self, ref: ContentRef) -> bool:
+        """Whether it is no draft, or one that `add_owner` takes: of some the owner learns when a flush is settled."""
+        return not isinstance(ref, int) or ref in self._held
+
+    def relied_on(self, ref: ContentRef) -> frozenset[BlobId]:
+        """The staging files of a durable draft: what an edit of it needs of them is durable."""
+        held = self._held.get(ref) if isinstance(ref, int) and not self.is_lost(ref) else None
+        if held is None or self.buffers.pending_record(DRAFT, draft_key(ref)) is not None:  # type: ignore[arg-type]
+            return frozenset()
+        return frozenset(blob for blob in held.draft.map.blobs() if blob in self._staged)
 
     def drop(self, number: DraftId, open_layer: LayerId) -> None:
         """The row that referred to the draft says something else now.
@@ -157,13 +197,14 @@ class Drafts:
         """Durable drafts whose staging files nobody writes to, marked as being sealed.
 
         Not before these were synced, since a second sync of the same bytes may succeed where the first fails. Of drafts
-        over the same staging file one at a time: what becomes of the file changes what the next has to do.
+        over the same staging file one at a time: what becomes of the file changes what the next has to do. Durable rows
+        may need more of a file than the drafts that are left.
         """
         ready = []
-        lost = self.lost()
+        needed = self._pinned.keys() | self._left | self._leaving
         taken = {blob for held in self._held.values() if held.sealing for blob in held.draft.map.blobs()}
         for number, held in self._held.items():
-            if held.sealing or number in lost or (held.layer is not None and number not in self._finished):
+            if held.sealing or number in self._lost or (held.layer is not None and number not in self._finished):
                 continue
             if self.buffers.pending_record(DRAFT, draft_key(number)) is not None:
                 continue
@@ -174,7 +215,7 @@ class Drafts:
             if not blobs & self._written and not staged & taken:
                 held.sealing = True
                 taken |= staged
-                shared = frozenset(blob for blob in staged if blob in self._pinned or len(self._staged[blob]) > 1)
+                shared = frozenset(blob for blob in staged if blob in needed or len(self._staged[blob]) > 1)
                 torn = staged & self._torn
                 ready.append(Sealable(number, held.draft, staged, shared, torn, held.base))
         return ready
@@ -204,23 +245,29 @@ class Drafts:
 
     # What the disk lost
 
-    def note_lost(self, blobs: frozenset[BlobId]) -> None:
-        """The disk lost bytes of these staging files, and of no others in use: what is made of them is not durable.
-
-        All that is made of them: a staging file is written by one session, and copied from when that is over.
-        """
-        self._lost = set(blobs & self._staged.keys())
-        self._torn |= self._lost
+    def note_lost(self, blobs: frozenset[BlobId], drafts: set[DraftId]) -> None:
+        """The disk lost bytes of these staging files; a flush left out these drafts, and no others."""
+        self._torn |= blobs & self._staged.keys()
+        self._lost = drafts & self._held.keys()
 
     def is_lost(self, ref: ContentRef) -> bool:
         """Whether a file with that content can only become durable by being written again."""
-        held = self._held.get(ref) if self._lost and isinstance(ref, int) and ref not in self._standing else None
-        return held is not None and not self._lost.isdisjoint(held.draft.map.blobs())
+        return isinstance(ref, int) and ref in self._lost
 
     def lost(self) -> dict[DraftId, tuple[FileId, ...]]:
         """The drafts that cannot be made durable, with the inodes that they belong to."""
-        users = {number for blob in self._lost for number in self._staged.get(blob, ())} - self._standing
-        return {number: self._held[number].draft.owners for number in sorted(users)}
+        self._lost &= self._held.keys()
+        return {number: self._held[number].draft.owners for number in sorted(self._lost)}
+
+    def begin_flush(self) -> frozenset[DraftId]:
+        """A cut is taken; gives the drafts that stand in for lost ones."""
+        self._leaving |= self._left
+        self._left.clear()
+        return frozenset(self._standing & self._held.keys())
+
+    def end_flush(self) -> None:
+        """It is durable."""
+        self._leaving.clear()
 
     def are_torn(self, blobs: set[BlobId]) -> bool:
         """Whether the disk may have other bytes in one than are read now: who wants to keep them has to copy them."""
@@ -231,8 +278,16 @@ class Drafts:
         self._held[number] = _Held(draft, None, None)
         self._standing.add(number)
         for blob in draft.map.blobs():
-            if self.buffers.undo_discard(blob) or blob in kept or blob in self._staged:
-                self._staged.setdefault(blob, set()).add(number)
+            if self.buffers.undo_discard(blob) or blob in kept:
+                self.buffers.must_sync(blob)  # it may have been written in place before it was let go
+                self._staged[blob] = {number}
+            elif blob in self._staged:
+                self._staged[blob].add(number)
+
+    def exposed(self) -> dict[BlobId, set[DraftId]]:
+        """Drafts that stand in, over staging files that somebody still writes to."""
+        standing = {blob: self._standing & self._staged.get(blob, set()) for blob in self._written}
+        return {blob: drafts for blob, drafts in standing.items() if drafts}
 
     def in_doubt(self) -> dict[DraftId, tuple[FileId, ...]]:
         """Lost drafts and those that stand in for them, with their inodes: nobody tells when they are not needed."""
@@ -240,6 +295,7 @@ class Drafts:
         return {n: self._held[n].draft.owners for n in self.lost().keys() | self._standing if not self._held[n].sealing}
 
     def _let_go(self, number: DraftId, blobs: set[BlobId]) -> None:
+        self._left |= blobs
         for blob in blobs:
             users = self._staged.get(blob)
             if users is not None:
@@ -250,5 +306,4 @@ class Drafts:
         in_use = blob in self._written or blob in self._pinned or self._staged.get(blob)
         if not in_use and self._staged.pop(blob, None) is not None:
             self._torn.discard(blob)
-            self._lost.discard(blob)
             self.buffers.discard(blob)

@@ -248,7 +248,9 @@ class History:
 
     def cut(self) -> Cut:
         """Takes all that is not durable."""
-        return self.buffers.cut()
+        cut = self.buffers.cut()
+        cut.standing = self.drafts.begin_flush()
+        return cut
 
     def write(self, cut: Cut) -> Loss:
         """Makes a cut durable. May run in any thread, one at a time. Raises what the disk says.
@@ -283,6 +285,7 @@ class History:
     def settle(self, cut: Cut, loss: Loss = NO_LOSS) -> None:
         """Lets go of the buffers of what is durable, and has what was left out wait."""
         self.buffers.settle(cut)
+        self.drafts.end_flush()
         put_back(loss, self.buffers, self.drafts, self.table.branches)
         if self.drafts.in_doubt():
             forget_unneeded(self.drafts, self.buffers, self.database.current(), self._is_shown)

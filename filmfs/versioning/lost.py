@@ -5,15 +5,17 @@ durable row (or none), and all else that is new: names, mode, owner. `lessened` 
 The owner puts that back when the rest is settled (`put_back`): the tree goes on showing what was written, and each
 flush tries again until the file is written anew or removed.
 
-A draft that is durable and was changed since has two states then. The durable one gets another number, so that a commit
-may keep it whatever becomes of the other; it stands in for it like a draft that the lost state was to replace.
+A row that falls back on a draft gets a copy of it with a number of its own, which stands in for what is lost: the draft
+itself may belong to a session that goes on, or go in the same flush. Of a draft that is durable and was changed since
+all durable rows get that copy.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from filmfs.core.errors import LostBytes
+from filmfs.core.errors import Corrupt, FilmFSError, LostBytes
 from filmfs.core.ids import BlobId, BranchId, DraftId, FileId, LayerId
 from filmfs.core.paths import shown
 from filmfs.store.blobs import STAGED, TORN, BlobRecord, blob_key, read_record
@@ -67,27 +69,58 @@ def lessened(cut: Cut, lost: frozenset[BlobId], durable: Durable, new_draft: Cal
     Changes nothing: the cut's owner reads it meanwhile.
     """
     drafts = _drafts_of(cut, lost)
-    before = {number: draft for number in drafts if (draft := durable.draft(number)) is not None}
-    renumbered = {number: new_draft() for number in before}
-    buffers, inodes, leant_on = _lessened_rows(cut.buffers, drafts, renumbered, durable)
-    revived = {number: draft for number in leant_on if (draft := _revived(cut, number, durable)) is not None}
-    standing = {**revived, **{renumbered[number]: draft for number, draft in before.items()}}
-    needed = {blob for draft in standing.values() for blob in draft.map.blobs()}
+    stands = _StandIns(durable, new_draft, cut.standing, drafts)
+    buffers, inodes = _lessened_rows(cut.buffers, drafts, stands, durable)
+    needed = {blob for draft in stands.made.values() for blob in draft.map.blobs()}
     waiting = _waiting_records(cut.records, drafts, lost)
-    unwanted = waiting.keys() | {(DRAFT, draft_key(number)) for number in revived}
-    records = {key: value for key, value in cut.records.items() if key not in unwanted}
+    records = {key: value for key, value in cut.records.items() if key not in waiting}
     for key in {(BLOB, blob_key(blob)) for blob in needed} & records.keys():
         if records[key] is None:
             del records[key]
     for blob in lost:
         if durable.blob(blob) == STAGED:
             records.setdefault((BLOB, blob_key(blob)), TORN.as_value())
-    for number, draft in before.items():
-        records[DRAFT, draft_key(number)] = None
-        records[DRAFT, draft_key(renumbered[number])] = draft
-    moves = [(draft.owners, number, renumbered[number]) for number, draft in before.items()]
+    records.update({(DRAFT, draft_key(number)): None for number in stands.renumbered})
+    records.update({(DRAFT, draft_key(number)): draft for number, draft in stands.made.items()})
+    moves = [(stands.made[new].owners, old, new) for old, new in stands.renumbered.items()]
     less = Cut(buffers, records, cut.unsynced, cut.discards - needed, cut.seals, moves)
-    return less, Loss(lost, inodes, waiting, standing, frozenset(cut.discards & needed))
+    return less, Loss(lost, inodes, waiting, stands.made, frozenset(cut.discards & needed))
+
+
+class _StandIns:
+    """Copies of durable drafts, for rows to fall back on."""
+
+    def __init__(
+        self, durable: Durable, new_draft: Callable[[], DraftId], standing: frozenset[DraftId], changed: set[DraftId]
+    ) -> None:
+        """Of durable drafts that were `changed` all rows get the copy; those in `standing` are copies already."""
+        self._durable = durable
+        self._new_draft = new_draft
+        self._standing = standing
+        self._copies: dict[tuple[DraftId, FileId], DraftId] = {}
+        self.made: dict[DraftId, Draft] = {}
+        self.renumbered: dict[DraftId, DraftId] = {}
+        for number in sorted(changed):
+            draft = durable.draft(number)
+            if draft is not None:
+                self.renumbered[number] = self._make(draft)
+
+    def of(self, number: DraftId, file: FileId) -> tuple[DraftId, bool]:
+        """What a row of `file` that fell back on a draft says, and whether it says so already when all is written."""
+        if number in self.renumbered:
+            return self.renumbered[number], True
+        if number in self._standing:
+            return number, True
+        copy = self._copies.get((number, file))
+        draft = self._durable.draft(number) if copy is None else None
+        if draft is not None:
+            copy = self._copies[number, file] = self._make(Draft(draft.map, (file,)))
+        return copy or number, False
+
+    def _make(self, draft: Draft) -> DraftId:
+        number = self._new_draft()
+        self.made[number] = draft
+        return number
 
 
 def _drafts_of(cut: Cut, lost: frozenset[BlobId]) -> set[DraftId]:
@@ -95,17 +128,16 @@ def _drafts_of(cut: Cut, lost: frozenset[BlobId]) -> set[DraftId]:
     return {
         DraftId(int.from_bytes(key, "big"))
         for (table, key), record in cut.records.items()
-        if table == DRAFT and isinstance(record, Draft) and not lost.isdisjoint(record.map.blobs())
+        if table == DRAFT and isinstance(record, Draft) and not lost.isdisjoint(record.map.blobs() - record.relies)
     }
 
 
 def _lessened_rows(
-    buffers: list[LayerBuffer], drafts: set[DraftId], renumbered: dict[DraftId, DraftId], durable: Durable
-) -> tuple[list[LayerBuffer], dict[tuple[BranchId, FileId], Inode], set[DraftId]]:
-    """The buffers without what waits, the newest rows that wait, and the durable drafts that rows fall back on."""
+    buffers: list[LayerBuffer], drafts: set[DraftId], stands: _StandIns, durable: Durable
+) -> tuple[list[LayerBuffer], dict[tuple[BranchId, FileId], Inode]]:
+    """The buffers without what waits, and the newest rows that wait."""
     less: list[LayerBuffer] = []
     waiting: dict[tuple[BranchId, FileId], Inode] = {}
-    leant_on: set[DraftId] = set()
     seen: set[FileId] = set()
     for buffer in buffers:
         waiting = {at: inode for at, inode in waiting.items() if at[0] != buffer.branch or at[1] not in buffer.inodes}
@@ -114,30 +146,27 @@ def _lessened_rows(
             if inode is None or inode.content not in drafts:
                 continue
             waiting[buffer.branch, file] = inode
-            was = durable.inode(buffer, file)
+            is_there = True
+            try:
+                was = durable.inode(buffer, file)
+            except Corrupt:  # it stays what it is, for `check` to tell of
+                del rows[file]
+                continue
             if was is not None and isinstance(was.content, int):
-                number = renumbered.get(was.content, was.content)
+                number, is_there = stands.of(DraftId(was.content), file)
                 was = was.changed(content=number)
-                leant_on.add(number)
             row = rows[file] = _with_bytes_of(inode, was)
-            if row == was and file not in seen:
-                del rows[file]  # it is there: a file that stays lost is not written each second
+            if row == was and is_there and file not in seen:
+                del rows[file]  # a file that stays lost is not written each second
         seen.update(buffer.inodes)
         less.append(LayerBuffer(buffer.branch, buffer.layer, rows, buffer.entries))
-    return [buffer for buffer in less if buffer], waiting, leant_on
+    return [buffer for buffer in less if buffer], waiting
 
 
 def _with_bytes_of(inode: Inode, was: Inode | None) -> Inode:
     if was is None:
         return inode.changed(content=None, size=0, stored=0)
     return inode.changed(content=was.content, size=was.size, stored=was.stored, mtime=was.mtime)
-
-
-def _revived(cut: Cut, number: DraftId, durable: Durable) -> Draft | None:
-    """A draft that the cut was to delete: not when its rows say its content from then on."""
-    key = DRAFT, draft_key(number)
-    is_dropped = key in cut.records and cut.records[key] is None and all(number != seal.draft for seal in cut.seals)
-    return durable.draft(number) if is_dropped else None
 
 
 def _waiting_records(records: Records, drafts: set[DraftId], lost: frozenset[BlobId]) -> Records:
@@ -182,7 +211,8 @@ def put_back(loss: Loss, buffers: Buffers, drafts: Drafts, branches: dict[Branch
             buffers.put_back_row(branch, branches[branch].open, file, inode)
     for number, draft in loss.standing.items():
         drafts.stand_in(number, draft, loss.kept)
-    drafts.note_lost(loss.blobs)
+    numbers = {DraftId(int.from_bytes(key, "big")) for table, key in loss.records if table == DRAFT}
+    drafts.note_lost(loss.blobs, numbers)
 
 
 def forget_unneeded(
@@ -196,8 +226,11 @@ def forget_unneeded(
 
 
 def is_referred(transaction: Transaction, file: FileId, draft: DraftId) -> bool:
-    """Whether a durable row of an inode says that draft."""
-    values = (transaction.value(INODE, key, raw) for key, raw in transaction.scan(INODE, inode_prefix(file)))
+    """Whether a durable row of an inode says that draft, or is damaged and may."""
+    try:
+        values = [transaction.value(INODE, key, raw) for key, raw in transaction.scan(INODE, inode_prefix(file))]
+    except Corrupt:
+        return True
     return any(_says(Inode.of_value(value), draft) for value in values if value is not None)
 
 
@@ -212,9 +245,10 @@ def lost_files(drafts: Drafts, trees: Iterable[tuple[str, Tree]]) -> dict[DraftI
     for name, tree in trees if lost else ():
         for number, owners in lost.items():
             for file in owners:
-                path = tree.path_of(file) if _says(tree.inode(file), number) else None
-                if path is not None:
-                    found[number] = f"{name}:{shown(path)}"
+                with suppress(FilmFSError):  # a damaged row keeps nobody from being told of the others
+                    path = tree.path_of(file) if _says(tree.inode(file), number) else None
+                    if path is not None:
+                        found[number] = f"{name}:{shown(path)}"
     return found
 
 

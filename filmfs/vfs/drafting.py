@@ -6,10 +6,10 @@ when the file was closed. What the row said before is kept: a commit takes each 
 Where the bytes are is known to `writing` or `through`; when the row is put is the open file's to say.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from filmfs.core.extents import ExtentMap, Literal
-from filmfs.core.ids import ContentId, DraftId, FileId, identify_leaf
+from filmfs.core.ids import BlobId, ContentId, DraftId, FileId, identify_leaf
 from filmfs.store.contents import CONTENT, LITERAL_MAX, ContentRef, pack_extents
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode
@@ -27,6 +27,10 @@ class Drafting:
     before: Inode
     draft: DraftId | None = None
     copied: tuple[ContentId, ExtentMap] | None = None
+    relies: frozenset[BlobId] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.relies = self.history.drafts.relied_on(self.before.content)
 
     def content_of(self, extents: ExtentMap) -> ContentRef:
         """What the row is to say of these bytes; what that refers to is in the next cut."""
@@ -41,7 +45,7 @@ class Drafting:
         layer = self.history.table.branches[self.tree.branch].open
         base = self.before.content
         base_content = base if isinstance(base, bytes) else None
-        self.history.drafts.keep(self.draft, extents, self.file, layer, base_content)
+        self.history.drafts.keep(self.draft, extents, self.file, layer, base_content, self.relies)
         return self.draft
 
     def forget_draft(self) -> None:

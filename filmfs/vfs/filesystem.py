@@ -4,7 +4,7 @@ Those that only look are VisibleTree's. One thread owns it and nothing here wait
 `placed` writes, which doors may carry out in other threads. Permissions are the door's (`default_permissions` in FUSE).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from stat import S_ISGID, S_ISUID, S_IXGRP
@@ -12,7 +12,7 @@ from typing import Any
 
 from filmfs.archive import Archive
 from filmfs.core.errors import Corrupt, CrossBranch, Exists, ReadOnly
-from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, FileId
+from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, DraftId, FileId
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.layers import LayerTable
@@ -22,6 +22,7 @@ from filmfs.versioning.tree import Tree
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs, put_xattrs
 from filmfs.vfs import xattrs
+from filmfs.vfs.closing import Copying
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.namespace import SNAPSHOTS, as_bytes
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
@@ -215,6 +216,11 @@ class FileSystem(VisibleTree):
         """Whether a process has files open for reading: what it writes may be copies of them."""
         return self._handles.is_reading(process)
 
+    def copying_closed(self, node: NodeId) -> Copying | None:
+        """What must be done, and be durable, before a file is cut or opened to be written over; None: nothing."""
+        opened = self._opened.at(node)
+        return opened.copying_closed() if opened is not None else None
+
     def must_flush_before(self, node: NodeId, size: int) -> bool:
         """Whether cutting a file to `size` has to wait for a flush, which knows of it by this call.
 
@@ -316,6 +322,18 @@ class FileSystem(VisibleTree):
             self._opened.reload()
             names += self._opened.take_left()
         return names, nodes
+
+    def copying_exposed(self) -> list[Copying]:
+        """What must be done when files were lost, lest a session that goes on writes over what others fell back on."""
+        return [Copying(self.history, blob, drafts) for blob, drafts in self.history.drafts.exposed().items()]
+
+    def fallen_back(self, drafts: Iterable[DraftId]) -> tuple[list[tuple[NodeId, bytes]], list[NodeId]]:
+        """The same when files were lost, which other branches and commits may have shown: from now on as they were."""
+        lost = self.history.drafts.lost()
+        files = {file for number in drafts for file in lost.get(number, ())}
+        self._opened.reload()
+        nodes = [self._opened.node(space, file) for space in self._spaces.all() for file in files]
+        return self._opened.take_left(), nodes
 
     # Inside
 

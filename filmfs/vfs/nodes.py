@@ -112,6 +112,10 @@ class ViewNumbers:
             self._spaces[view], self._views[space] = space, view
         return self._spaces[view]
 
+    def spaces(self) -> list[Space]:
+        """All spaces that were given."""
+        return list(self._views)
+
     def view(self, space: Space) -> tuple[str, int] | None:
         """What a space shows, if it was given one since the mount."""
         return self._views.get(space)

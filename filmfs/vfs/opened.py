@@ -77,6 +77,7 @@ class Opened:
         space, file = split_node(node)
         if turn_of(node) != self._turns.get((space, file), 0):
             self._turn_back(node)
+            self.get(space, file).is_turned_back = True
         opened = self.get(space, file)
         if not opened.handles:
             opened.finish()
@@ -118,12 +119,12 @@ class Opened:
         Raises Stale while the file, or what it was at that node, is open.
         """
         space, file = key = split_node(node)
-        opened = self.get(space, file)
-        if node in self._retired or opened.handles or opened.is_being_written:
+        opened = self.find(space, file)
+        if node in self._retired or (opened is not None and (opened.handles or opened.is_being_written)):
             raise Stale("the file has another node now")
+        inode = self.inode(node)
         self._turns[key] = turn_of(node)
-        opened.is_turned_back = True
-        self._note_left(space, opened)
+        self._note_left(space, inode)
 
     def _turn(self, space: Space, opened: OpenFile) -> None:
         key = space, opened.file
@@ -133,10 +134,10 @@ class Opened:
         del self._files[key]
         others = (turn % TURNS for turn in range(turn_of(before) + 1, turn_of(before) + TURNS))
         self._turns[key] = next(turn for turn in others if node_id(*key, turn) not in self._retired)
-        self._note_left(space, opened)
+        self._note_left(space, opened.inode())
 
-    def _note_left(self, space: Space, opened: OpenFile) -> None:
-        self._left += [(node_id(space, parent), name) for parent, name in opened.inode().links]
+    def _note_left(self, space: Space, inode: Inode) -> None:
+        self._left += [(node_id(space, parent), name) for parent, name in inode.links]
 
     def _may_go_straight(self, space: Space, file: FileId, *, writing: bool) -> bool:
         if self._spaces.home(space) != space:

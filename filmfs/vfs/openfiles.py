@@ -9,7 +9,7 @@ and a new one written (see `through`), without us. All handles of an OpenFile go
 
 from collections.abc import Callable
 
-from filmfs.core.errors import FilmFSError, TooLarge
+from filmfs.core.errors import FilmFSError, TooLarge, Unsupported
 from filmfs.core.extents import Extent, ExtentMap, Hole
 from filmfs.core.ids import ContentId, DraftId, FileId
 from filmfs.store.contents import ContentRef, Contents
@@ -18,6 +18,7 @@ from filmfs.versioning.history import History
 from filmfs.versioning.rows import EDITED, Inode
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
+from filmfs.vfs.closing import Copying
 from filmfs.vfs.drafting import Drafting, drop_draft
 from filmfs.vfs.through import Through
 from filmfs.vfs.writing import Placed, Writing, before_first_write, write_placed
@@ -167,6 +168,17 @@ class OpenFile:
         self._through.will_shrink(size)
         self.modified = True
 
+    def copying_closed(self) -> Copying | None:
+        """What must be done, and be durable, before it is cut or written over; None: nothing."""
+        through, drafts = self._through, self._closed_under_it()
+        return Copying(self._history, through.blob, drafts) if through is not None and drafts else None
+
+    def _closed_under_it(self) -> set[DraftId]:
+        """Drafts of what it was, that lie in the staging file that is being written."""
+        if self._drafting is None or self._through is None:
+            return set()
+        return {draft for draft in self._history.drafts.users(self._through.blob) if draft != self._drafting.draft}
+
     def will_not_shrink(self) -> None:
         """Undoes `will_shrink`."""
         if self._through is not None:
@@ -262,6 +274,8 @@ class OpenFile:
     def punch(self, start: int, end: int) -> None:
         """Makes the bytes [start, end) inside the file a hole."""
         if self._through is not None:
+            if self._closed_under_it():
+                raise Unsupported("what the file was when it was closed lies there")
             self._through.allocate(PUNCH_HOLE, start, end - start)
             return
         (self._writing or self._begin()).punch(start, end)

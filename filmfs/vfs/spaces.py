@@ -33,6 +33,10 @@ class Spaces:
         door, number = shown_as
         return self.view(Space(number)) if door == PLAIN else self._history.cached_view(number)
 
+    def all(self) -> list[Space]:
+        """The living branches' spaces, and those that views were given."""
+        return [*(Space(branch.id) for branch in self._history.table.alive()), *self._views.spaces()]
+
     def home(self, space: Space) -> Space:
         """The space whose open files a space shows: the plain view of a branch shows the branch's."""
         if space <= MAX_BRANCH:

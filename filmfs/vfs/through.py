@@ -68,8 +68,11 @@ class Through:
         return Seen(self._with_holes(size), mtime)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes."""
-        return os.pread(self._descriptor, length, offset)
+        """Up to `length` bytes. Raises what the disk says."""
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise from_os_error(error, "reading a file that is being written") from error
 
     def duplicate(self) -> int:
         """A descriptor of its own for a door; the caller's to close."""

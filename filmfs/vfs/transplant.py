@@ -36,7 +36,7 @@ def transplant(
     for inode, file in [(top, entry.file), *((inode, found.file) for _, found, inode in below)]:
         if is_written(file):
             raise CrossBranch(f"{shown(name)} is being written; it can move to another branch when it is closed")
-        if history.drafts.is_lost(inode.content):
+        if history.drafts.is_lost(inode.content) or not history.drafts.is_known(inode.content):
             raise CrossBranch(f"the disk lost bytes of {shown(name)}; it can only be copied to another branch")
         if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
             raise CrossBranch(f"{shown(name)} holds a file with several names, which two branches cannot share")

@@ -21,6 +21,7 @@ from filmfs.store.contents import LITERAL_MAX, Contents
 from filmfs.store.staging import Spares
 from filmfs.versioning.history import History
 
+_PIECES = 8  # a write over more pieces of a log is appended to it, and makes them one: that reads and writes faster
 _COPY_UP = 1 << 18  # files up to this size are rewritten whole when they are edited: one blob reads faster than two
 
 
@@ -198,7 +199,7 @@ class Writing:
     def _place_in_log(self, offset: int, length: int) -> Placed:
         log = self._log = self._log or self._stage()
         there = self._map.covering(offset, length)
-        if there and all(extent.source == log.blob for extent in there):
+        if 0 < len(there) <= _PIECES and all(extent.source == log.blob for extent in there):
             at = there[0].source_offset + offset - there[0].offset
             length = min(length, there[0].end - offset)
         else:

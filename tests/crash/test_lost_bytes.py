@@ -315,6 +315,28 @@ def test_what_the_next_mount_hashes_of_a_lost_file_is_what_the_disk_has(
         assert left == {"file": shown, "other": b"o" * 9000}
 
 
+def test_a_branch_shows_a_lost_file_as_it_is_there_at_once(drive: Drive) -> None:
+    """It was made while the file was not durable yet, and the kernel knows the length that it had then."""
+    loses = Path(drive.root).with_name("loses")
+    drive.program = FAULTY
+    drive.start(FILMFS_TEST_LOSE=str(loses))
+    write_synced(drive.main / "file", SMALL_OLD)
+    loses.touch()
+    with open(drive.main / "file", "wb", buffering=0) as file:
+        file.write(SMALL_NEW + b"longer")
+    other = drive.mountpoint / "other" / "file"
+    other.parent.mkdir()
+    assert other.stat().st_size in (len(SMALL_OLD), len(SMALL_NEW) + 6)
+    wait_until(lambda: other.stat().st_size == len(SMALL_OLD), "the branch shows what is durable")
+    assert not loses.exists()
+    with open(other, "ab", buffering=0) as file:
+        file.write(b"appended")
+        os.fsync(file.fileno())
+    assert other.read_bytes() == SMALL_OLD + b"appended"
+    assert (drive.main / "file").read_bytes() == SMALL_NEW + b"longer"
+    (drive.main / "file").unlink()
+
+
 def test_a_drive_with_a_lost_file_is_unmounted_only_when_that_is_given_up(machine: Machine) -> None:
     drive = machine.drive.start()
     lose(machine, drive.main / "lost", SMALL_NEW)

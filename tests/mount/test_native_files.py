@@ -390,45 +390,6 @@ def test_a_file_that_was_changed_in_place_has_one_version_and_one_set_of_locks(d
     assert counts(drive)["reads"] == before
 
 
-def test_who_follows_a_log_sees_what_others_append(drive: Drive) -> None:
-    path = drive.main / "day.log"
-    with path.open("wb") as writer:
-        writer.write(b"one\n")
-        writer.flush()
-        follower = path.open("rb")
-    with follower:
-        assert follower.read() == b"one\n"
-        for line in (b"two\n", b"three\n", b"four\n" * 1000):
-            with path.open("ab") as writer:
-                writer.write(line)
-            assert follower.read() == line
-        drive.commit()
-        assert path.read_bytes() == b"one\ntwo\nthree\n" + b"four\n" * 1000
-    seal(drive)
-    history = next((drive.mountpoint / ".filmfs" / "history" / "main").glob("2*"))
-    assert (history / "day.log").read_bytes() == path.read_bytes()
-
-
-def test_a_commit_between_two_who_append_has_what_the_first_closed(drive: Drive) -> None:
-    path = drive.main / "day.log"
-    with path.open("wb") as first:
-        first.write(b"one\n")
-        first.flush()
-        follower = path.open("rb")
-    with follower, path.open("ab") as second:
-        second.write(b"two\n")
-        second.flush()
-        drive.commit()
-        second.write(b"three\n")
-        second.flush()
-        assert follower.read() == b"one\ntwo\nthree\n"
-    history = next((drive.mountpoint / ".filmfs" / "history" / "main").glob("2*"))
-    assert (history / "day.log").read_bytes() == b"one\n"
-    assert path.read_bytes() == b"one\ntwo\nthree\n"
-    seal(drive)
-    assert (history / "day.log").read_bytes() == b"one\n"
-
-
 def test_what_is_changed_of_a_file_by_an_old_handle_shows_by_name(drive: Drive) -> None:
     path = sealed_file(drive, "f", bytes(2 * MIB))
     with path.open("rb") as reader, path.open("r+b") as writer:

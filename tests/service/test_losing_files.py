@@ -219,6 +219,9 @@ class LosingFiles(RuleBasedStateMachine):
     def end_flush(self) -> None:
         if self.flushing is not None:
             self.history.settle(*self.flushing)
+            for copying in self.fs.copying_exposed():
+                copying.run()
+                copying.finish(worked=True)
             self.history.tidy(*self.flushing)
             self.flushing = None
 

@@ -1,7 +1,7 @@
 """What of a cut can be written when the disk lost bytes: the thinking alone."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import pytest
@@ -11,7 +11,6 @@ from filmfs.core.ids import BlobId, BranchId, ContentId, DraftId, FileId, LayerI
 from filmfs.store.blobs import STAGED, TORN, BlobRecord, blob_key
 from filmfs.store.blobs import TABLE as BLOB
 from filmfs.store.contents import DRAFT, ContentRef, Draft, draft_key
-from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut, LayerBuffer
 from filmfs.versioning.lost import Loss, lessened, lost_bytes
 from filmfs.versioning.rows import Entry, Inode, Kind
@@ -157,21 +156,42 @@ def test_a_lost_staging_file_that_is_discarded_stays_discarded() -> None:
     assert loss.records == {}
 
 
-@pytest.mark.parametrize("is_sealed", [False, True])
-def test_the_draft_that_the_lost_one_was_to_replace_is_not_deleted(is_sealed: bool) -> None:
+@pytest.mark.parametrize("change", [None, of_blob(OLDER, 700)], ids=["dropped", "longer"])
+def test_a_row_falls_back_on_a_copy_of_a_draft_whatever_becomes_of_that(change: Draft | None) -> None:
     durable = Durable({FILE: a_file(BEFORE, 500)}, {BEFORE: of_blob(OLDER, 500)})
-    given = a_cut((MAIN, LAYER, FILE, NEW), _10=of_blob(BAD, 9000), _11=None)
+    given = a_cut((MAIN, LAYER, FILE, NEW), _10=of_blob(BAD, 9000), _11=change)
     given.records[BLOB, blob_key(OLDER)] = None
     given.discards |= {OLDER, GOOD}
-    if is_sealed:  # its rows name the content from then on
-        given.seals.append(Seal(BEFORE, (FILE,), CONTENT, ExtentMap(), b"", ()))
+    cut, loss = lose(given, durable)
+    (copy,) = loss.standing
+
+    before = a_file(BEFORE, 500)
+    assert rows_of(cut)[0][1] == {FILE: NEW.changed(content=copy, size=500, stored=500, mtime=before.mtime)}
+    assert copy not in (BEFORE, WRITTEN)
+    assert loss.standing == {copy: of_blob(OLDER, 500)}
+    assert cut.records[DRAFT, draft_key(copy)] == of_blob(OLDER, 500)
+    assert cut.records[DRAFT, draft_key(BEFORE)] == change
+    assert (BLOB, blob_key(OLDER)) not in cut.records
+    assert cut.discards == {GOOD}
+    assert loss.kept == {OLDER}
+
+
+def test_a_copy_that_stands_in_already_is_not_copied_again() -> None:
+    durable = Durable({FILE: a_file(BEFORE, 500)}, {BEFORE: of_blob(OLDER, 500)})
+    given = a_cut((MAIN, LAYER, FILE, NEW), _10=of_blob(BAD, 9000))
+    given.standing = frozenset({BEFORE})
     cut, loss = lose(given, durable)
 
-    assert ((DRAFT, draft_key(BEFORE)) in cut.records) == is_sealed
-    assert ((BLOB, blob_key(OLDER)) in cut.records) == is_sealed
-    assert cut.discards == ({OLDER, GOOD} if is_sealed else {GOOD})
-    assert loss.standing == ({} if is_sealed else {BEFORE: of_blob(OLDER, 500)})
-    assert loss.kept == (frozenset() if is_sealed else {OLDER})
+    assert rows_of(cut)[0][1][FILE].content == BEFORE
+    assert loss.standing == {}
+
+
+def test_an_edit_of_what_was_durable_of_a_lost_file_is_not_lost() -> None:
+    edit = replace(of_blob(BAD, 9000), relies=frozenset({BAD}))
+    cut, loss = lose(a_cut((MAIN, LAYER, FILE, NEW), _10=edit), Durable())
+
+    assert rows_of(cut)[0][1] == {FILE: NEW}
+    assert not loss.inodes
 
 
 def test_of_several_layers_the_newest_row_waits_and_each_has_the_old_bytes() -> None:
