@@ -30,8 +30,8 @@ from filmfs.store.contents import Contents
 from filmfs.store.database import Database, counter_key
 from filmfs.store.disk import sync_path
 from filmfs.versioning.buffers import Cut, LayerBuffer, write_cut
-from filmfs.versioning.history import Clock, History, first_layer
-from filmfs.versioning.layers import LayerTable
+from filmfs.versioning.history import Clock, History
+from filmfs.versioning.layers import LayerTable, first_layer
 from filmfs.versioning.rows import Inode, Kind
 
 FORMAT = 1

@@ -23,7 +23,6 @@ from filmfs.versioning.buffers import Buffers, Cut, write_cut
 from filmfs.versioning.commits import compute_names, has_few_changes, unnamed
 from filmfs.versioning.drafts import Drafts, Sealable
 from filmfs.versioning.layers import Branch, Layer, LayerTable
-from filmfs.versioning.lineage import NEWEST, Lineage
 from filmfs.versioning.lost import (
     NO_LOSS,
     DurableRows,
@@ -393,9 +392,3 @@ class History:
         """Whether those commits hold no more than so many changes. May run in any thread."""
         with self.database.read() as transaction:
             return has_few_changes(transaction, commits, changes)
-
-
-def first_layer(now: int) -> tuple[Branch, Layer]:
-    """The branch and open layer that an empty archive starts with."""
-    branch = Branch(BranchId(1), "main", "", LayerId(1), Lineage(((BranchId(1), NEWEST),)), now)
-    return branch, Layer(LayerId(1), BranchId(1), (), number=1)

@@ -16,7 +16,7 @@ from filmfs.core.errors import BadName, Corrupt, Exists, NotFound
 from filmfs.core.ids import BranchId, CommitId, LayerId
 from filmfs.core.paths import name_key, shown
 from filmfs.store.database import Transaction
-from filmfs.versioning.lineage import Lineage
+from filmfs.versioning.lineage import NEWEST, Lineage
 from filmfs.versioning.rows import branch_key, layer_key
 
 LAYER = b"layer"
@@ -248,3 +248,9 @@ def _key(name: str) -> bytes:
 def describe(branch: Branch, layer: Layer) -> str:
     """`main@42`, for a person."""
     return f"{shown(branch.name.encode(errors='surrogateescape'))}@{layer.number}"
+
+
+def first_layer(now: int) -> tuple[Branch, Layer]:
+    """The branch and open layer that an empty archive starts with."""
+    branch = Branch(BranchId(1), "main", "", LayerId(1), Lineage(((BranchId(1), NEWEST),)), now)
+    return branch, Layer(LayerId(1), BranchId(1), (), number=1)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from filmfs.core.errors import FilmFSError, TooLarge, Unsupported
 from filmfs.core.extents import Extent, ExtentMap, Hole
 from filmfs.core.ids import ContentId, DraftId, FileId
-from filmfs.store.contents import ContentRef, Contents
+from filmfs.store.contents import Contents
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import EDITED, Inode
@@ -20,6 +20,7 @@ from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
 from filmfs.vfs.closing import Copying
 from filmfs.vfs.drafting import Drafting, drop_draft
+from filmfs.vfs.shown import ShownFile
 from filmfs.vfs.through import Through
 from filmfs.vfs.writing import Placed, Writing, before_first_write, write_placed
 
@@ -28,34 +29,22 @@ STRAIGHT_MIN = 1 << 20  # a smaller file gains nothing from being read past us
 _PATCHES = 8  # a file in which so much was written twice while it was made is no recording
 
 
-class OpenFile:
+class OpenFile(ShownFile):
     """One file of one view with open handles. Owned by the thread that owns the tree."""
 
     def __init__(self, history: History, contents: Contents, view: View, file: FileId) -> None:
-        inode = view.get_inode(file)
-        self.file = file
-        self.view = view
+        super().__init__(history, contents, view, file)
         self.handles = 0
         self.writers = 0
-        self.orphan: Inode | None = None
-        self.moved = False  # to another branch: an orphan that nothing but its handles leads to
-        self._last = inode
-        self.mtime = inode.mtime
+        self.mtime = self._last.mtime
         self.modified = False  # holds something that its row does not say yet
         self.straight = False  # its handles go to one plain file, past us
-        self.on_change: Callable[[], None] | None = None  # called once, before its bytes become others
         self.trouble: FilmFSError | None = None  # why its row cannot say what it holds
         self.is_turned_back = False  # its node is one that it had before: what a door remembers of that may be old
-        self.retired = False  # its handles keep what they opened; the file has gone on under another node
-        self._history = history
-        self._contents = contents
-        self._map = self._load(inode.content)  # what it is made of, unless it is in `_writing`
-        self._source: ContentRef = inode.content
         self._drafting: Drafting | None = None  # set while a writing session lasts, and with it one of these two
         self._writing: Writing | None = None
         self._through: Through | None = None
-        self._vanished = False  # its row did, and nobody said so
-        self._edited = inode.rdev  # see rows.EDITED
+        self._edited = self._last.rdev  # see rows.EDITED
         self._patches = 0  # writes over what was written before in the same session
 
     @property
@@ -74,11 +63,6 @@ class OpenFile:
     def is_being_written(self) -> bool:
         """Whether anything was changed since the last writer closed."""
         return self._drafting is not None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the blobs that hold it can only change through us."""
-        return not isinstance(self._source, int) or self._history.drafts.map_of(self._source) is not None
 
     @property
     def is_written_through(self) -> bool:
@@ -145,10 +129,6 @@ class OpenFile:
         blob = self._map.whole_blob
         assert blob is not None
         return self._contents.blobs.open(blob)
-
-    def retire(self) -> None:
-        """Its handles keep what they opened, whatever becomes of the file."""
-        self.retired = True
 
     @property
     def is_edited(self) -> bool:
@@ -412,39 +392,3 @@ class OpenFile:
             return False
         # Of a draft that another process writes the number stays and the map changes.
         return inode.content != self._source or (isinstance(inode.content, int) and not self.straight)
-
-    def reload(self) -> None:
-        """Shows what the row says now."""
-        self._tell_change()
-        content = self.view.get_inode(self.file).content
-        self._map = self._load(content)
-        self._source = content
-
-    def _tell_change(self) -> None:
-        tell, self.on_change = self.on_change, None
-        if tell is not None:
-            tell()
-
-    def _row(self) -> Inode | None:
-        """The file's row; None once its last name is gone, whoever took it."""
-        if self.orphan is None:
-            inode = self.view.inode(self.file)
-            if inode is None:
-                # Whoever took it did so past the doors, or the disk shows an old database: no bytes go for it.
-                self.orphan, self._vanished = self._last.changed(nlink=0), True
-            else:
-                self._last = inode
-            return inode
-        self._last = self.orphan
-        return None
-
-    def _load(self, content: ContentRef) -> ExtentMap:
-        if isinstance(content, int):
-            found = self._history.drafts.map_of(content)
-            if found is not None:
-                return found
-        if isinstance(content, bytes):
-            found = self._history.buffers.pending_map(content)
-            if found is not None:
-                return found
-        return self._contents.map_of(content, self._history.database.current())

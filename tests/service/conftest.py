@@ -40,7 +40,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def root(template: Path, tmp_path: Path) -> str:
+def full_root(template: Path, tmp_path: Path) -> str:
     """A copy of the template to damage."""
     target = tmp_path / "archive"
     subprocess.run(["cp", "-a", "--sparse=always", str(template), str(target)], check=True)

@@ -20,6 +20,12 @@ from tests.service.damage import CLIP, CLIP_ID, FRAME, LONG, edit, point, raw_re
 # Sound
 
 
+@pytest.fixture
+def root(full_root: str) -> str:
+    """The archive to damage."""
+    return full_root
+
+
 def test_an_archive_with_everything_in_it_is_sound(root: str) -> None:
     report = check_archive(root, data=True)
 

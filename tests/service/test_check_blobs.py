@@ -22,6 +22,12 @@ from tests.support import an_inode, keep_draft, main_of, stage
 # Files of blobs
 
 
+@pytest.fixture
+def root(full_root: str) -> str:
+    """The archive to damage."""
+    return full_root
+
+
 def test_a_missing_blob_is_named_by_every_path_that_needs_it(root: str) -> None:
     os.unlink(sealed_file(root, CLIP_ID))
     report = check_archive(root)

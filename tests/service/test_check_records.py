@@ -16,6 +16,12 @@ from tests.service.damage import CLIP_ID, Raw, content_key, kinds, places, point
 # Damaged records
 
 
+@pytest.fixture
+def root(full_root: str) -> str:
+    """The archive to damage."""
+    return full_root
+
+
 DAMAGED_RECORDS: dict[str, tuple[Callable[[str, Raw], bytes], str]] = {
     "inode": (lambda root, raw: point(root, "main", b"A001/clip.mov")[0], "main:A001/clip.mov"),
     "dirent": (lambda root, raw: point(root, "main", b"A001/note.txt")[1], "main:A001/note.txt"),

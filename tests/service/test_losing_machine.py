@@ -125,6 +125,12 @@ class LosingVersionedFileSystem(VersionedFileSystem):
         self.end_session()
         super().commit(of)
 
+    @precondition(lambda self: len(self.model.branches) > 1)
+    @rule(of=number)
+    def delete_branch(self, of: int) -> None:
+        self.end_session()
+        super().delete_branch(of)
+
     def add_branch(self, source: str, root: Node) -> None:
         self.end_session()
         before = set(self.model.branches)
