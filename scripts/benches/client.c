@@ -1,6 +1,7 @@
 /* The loops that scripts/bench times: what a program does to files, with nothing of an interpreter in the figures.
  *
  *   client seq FILE BLOCK                  reads it from its start to its end
+ *   client direct FILE BLOCK               the same with O_DIRECT
  *   client rand FILE BLOCK COUNT SEED      reads BLOCK bytes at COUNT places
  *   client stat DIR FIRST COUNT            lstat of DIR/f0000000 …
  *   client open DIR FIRST COUNT            open, read 4 KiB, close
@@ -82,20 +83,21 @@ int main(int argc, char **argv)
         return 2;
     const char *mode = argv[1];
     size_t block = strtoul(argv[3], NULL, 10);
-    int reading = !strcmp(mode, "seq") || !strcmp(mode, "rand");
+    int direct = !strcmp(mode, "direct"), at_random = !strcmp(mode, "rand");
+    int reading = direct || at_random || !strcmp(mode, "seq");
     char *buffer = aligned_alloc(4096, reading && block > 4096 ? block : 1 << 20);
     memset(buffer, 42, 4096);
     int64_t done = 0;
     double start, end;
     if (reading) {
-        int fd = open(argv[2], O_RDONLY);
+        int fd = open(argv[2], O_RDONLY | (direct ? O_DIRECT : 0));
         if (fd < 0)
             fail(argv[2]);
         start = now();
-        if (!strcmp(mode, "seq"))
-            done = read_all(fd, buffer, block);
-        else
+        if (at_random)
             done = read_at_random(fd, buffer, block, atol(argv[4]), strtoull(argv[5], NULL, 10));
+        else
+            done = read_all(fd, buffer, block);
         end = now();
     } else {
         char path[4096];

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -33,14 +34,25 @@ def extents(place: Place) -> Outcome:
             for count in _COUNTS:
                 name = f"e{count}.bin"
                 turns: dict[str, Turn] = {
-                    STOCK: partial(_read, place, directory / "stock" / name, stock, copies),
-                    OURS: partial(_read, place, mounted.main / name, mounted.pid, copies),
+                    STOCK: partial(_read, place, stock, [directory / "stock" / name] * copies),
+                    OURS: partial(_read, place, mounted.pid, [mounted.main / name] * copies),
                 }
                 samples = take_turns(turns, place.rounds)
                 # One extent is a whole blob, which read_whole is about.
                 target = Target("ratio", least=least) if count > 1 else None
                 what = f"sequential, {count:,} extents, {words}"
                 outcome.figures.append(rates(what, "MiB/s", size * copies / MIB, samples, STOCK, target))
+        for mode, names, words in (
+            ("seq", ("e1000.bin", "e10000.bin"), "sequential, 1,000 and 10,000 extents, a reader each"),
+            ("direct", ("e1000.bin", "e1000.bin"), "sequential with O_DIRECT, 1,000 extents, two readers"),
+        ):
+            turns = {
+                STOCK: partial(_read, place, stock, [directory / "stock" / name for name in names], mode),
+                OURS: partial(_read, place, mounted.pid, [mounted.main / name for name in names], mode),
+            }
+            samples = take_turns(turns, place.rounds)
+            target = Target("ratio", least=2.0)
+            outcome.figures.append(rates(words, "MiB/s", size * 2 / MIB, samples, STOCK, target))
         outcome.facts["file_bytes"] = size
     return outcome
 
@@ -68,8 +80,8 @@ def cow(place: Place) -> Outcome:
             times("4 KiB written and closed", {OURS: edits}, target=Target("value", most=10), unit="ms")
         )
         turns: dict[str, Turn] = {
-            OURS: partial(_read, place, path, mounted.pid, 1),
-            STOCK: partial(_read, place, directory / "stock" / source.name, stock, 1),
+            OURS: partial(_read, place, mounted.pid, [path]),
+            STOCK: partial(_read, place, stock, [directory / "stock" / source.name]),
         }
         samples = take_turns(turns, 1 if place.large > 4096 * MIB else place.rounds)
         figure = rates(
@@ -121,6 +133,7 @@ def _edit(path: Path, offset: int) -> Sample:
     return measured(work)
 
 
-def _read(place: Place, path: Path, pid: int, copies: int) -> Sample:
-    forget_pages(path)
-    return measured(lambda: place.client.run("seq", path, MIB, copies=copies), pid)
+def _read(place: Place, pid: int, paths: Sequence[Path], mode: str = "seq") -> Sample:
+    for path in paths:
+        forget_pages(path)
+    return measured(lambda: place.client.run(mode, *paths, arguments=[MIB]), pid)

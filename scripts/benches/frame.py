@@ -9,7 +9,7 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -189,13 +189,13 @@ class Client:
         source = Path(__file__).with_name("client.c")
         subprocess.run(["gcc", "-O2", "-Wall", "-o", self._program, source], check=True)
 
-    def run(self, *arguments: object, copies: int = 1) -> float:
-        """Seconds from the first loop's start to the last one's end."""
-        command = [str(self._program), *map(str, arguments)]
-        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(copies)]
+    def run(self, mode: str, *places: Path, arguments: Sequence[object]) -> float:
+        """A process for each place, all at once; seconds from the first loop's start to the last one's end."""
+        commands = [[str(self._program), mode, str(place), *map(str, arguments)] for place in places]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
         said = [process.communicate()[0].split() for process in running]
         if any(process.returncode for process in running):
-            raise RuntimeError(f"{command} failed")
+            raise RuntimeError(f"{commands} failed")
         return max(float(words[1]) for words in said) - min(float(words[0]) for words in said)
 
 

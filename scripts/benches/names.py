@@ -68,7 +68,7 @@ def listing(place: Place) -> Outcome:
     files = 10_000 if place.quick else 100_000
     native = directory / "native"
     native.mkdir()
-    place.client.run("create", native, 0, files, 0)
+    place.client.run("create", native, arguments=[0, files, 0])
     with Mounted(directory) as mounted:
         mounted.stop()
         fill(mounted.root, {"large": files})
@@ -145,7 +145,7 @@ def _chunks(
     """The next files of the directory at each turn."""
     turn = count()
     return lambda: measured(
-        lambda: place.client.run(mode, directory, next(turn) * files, files, *size),
+        lambda: place.client.run(mode, directory, arguments=[next(turn) * files, files, *size]),
         pid,
     )
 

@@ -127,7 +127,7 @@ def _overlay(lower: Path, directory: Path) -> Iterator[Path]:
 def _read(place: Place, path: Path, pid: int | None, copies: int, mode: str, arguments: tuple[int, ...]) -> Sample:
     if pid is not None:
         forget_pages(path)
-    return measured(lambda: place.client.run(mode, path, *arguments, copies=copies), pid)
+    return measured(lambda: place.client.run(mode, *[path] * copies, arguments=arguments), pid)
 
 
 def _write(mounted: Mounted, source: Path, target: Path, pid: int | None) -> Sample:
