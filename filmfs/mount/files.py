@@ -171,6 +171,10 @@ class FileOperations(pyfuse3.Operations):
         """Other names of a file that got another node must be looked up again too, and what is known of the old one."""
         forget_at_once(self._fs.take_left(), [node])
 
+    def _demote(self, node: NodeId) -> None:
+        if self._fs.demote(node):
+            forget_at_once([], [node])
+
     @answers_fuse
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         handle = self._fs.reading(fh)
@@ -197,6 +201,8 @@ class FileOperations(pyfuse3.Operations):
         file = self._fs.file(fh).file
         if file is None:
             raise pyfuse3.FUSEError(errno.EROFS)
+        if self._passing.must_demote(fh):
+            self._demote(self._fs.file(fh).node)
         # Meanwhile, here and below: the kernel holds other writes of this inode back; the handle keeps the file open.
         await self._first(file.before_write(off + len(buf)))
         left = memoryview(buf)
@@ -242,6 +248,8 @@ class FileOperations(pyfuse3.Operations):
             size=attr.st_size if fields.update_size else None,
             atime=attr.st_atime_ns if fields.update_atime else None,
             mtime=attr.st_mtime_ns if fields.update_mtime else None,
+            demotes=self._passing.demotes
+            and (fields.update_uid or fields.update_gid or bool(fields.update_size and ctx.uid)),
         )
         if self.memory.is_cold:
             await self.memory.touch([NodeId(inode)], [])
@@ -260,7 +268,7 @@ class FileOperations(pyfuse3.Operations):
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
         await self._flusher.write_back()
 
-    def unknown_to_pyfuse3(self, asked: list[bytes]) -> bytes:
+    def unknown_to_pyfuse3(self, asked: list[bytes], uid: int) -> bytes:
         """Requests that the extension brings in as an attribute's name; the answer is the reply's body."""
         what, *numbers = asked
         given = [int(number) for number in numbers]
@@ -268,6 +276,8 @@ class FileOperations(pyfuse3.Operations):
             source, offset, target, to, length = given
             copied = copy_range(self._fs.file(source), offset, self._fs.file(target), to, length)
             self._fs.changes += 1
+            if self._passing.demotes and uid:
+                self._demote(self._fs.file(target).node)
             return struct.pack("=II", copied, 0)
         if what == b"seek":
             found = seek(self._fs.file(given[0]), *given[1:])
@@ -277,6 +287,8 @@ class FileOperations(pyfuse3.Operations):
         handle, offset, length, mode = given
         allocate(self._fs.file(handle), offset, length, mode)
         self._fs.changes += 1
+        if self._passing.demotes and uid:
+            self._demote(self._fs.file(handle).node)
         return b""
 
     async def _read_in_thread(self, extents: ExtentMap, offset: int, size: int) -> bytes:

@@ -171,7 +171,7 @@ class Operations(FileOperations):
     @answers_at_once(0)
     def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
         if name.startswith(OWN_NAME):
-            return self.unknown_to_pyfuse3(name[1:].split())
+            return self.unknown_to_pyfuse3(name[1:].split(), ctx.uid)
         return self._fs.get_xattr(NodeId(inode), name)
 
     @answers_at_once(0)

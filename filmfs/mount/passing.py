@@ -116,6 +116,15 @@ class Passing:
         """Whether it may, and should, write a new file of a process itself."""
         return self._writes and self.works and not self._streaks.has(process)
 
+    @property
+    def demotes(self) -> bool:
+        """Whether it is ours to take set-user-ID and its kind from what is written, cut or given away."""
+        return hooks is not None and hooks.demotes()
+
+    def must_demote(self, number: int) -> bool:
+        """Whether somebody who may not keep those bits wrote by a handle since the last call."""
+        return hooks is not None and hooks.take_demotion(number)
+
     def counts(self) -> dict[str, int]:
         """Requests that came for bytes, for those who measure."""
         return hooks.counts() if hooks is not None else {}

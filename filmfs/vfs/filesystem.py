@@ -33,7 +33,10 @@ from filmfs.vfs.visible import VisibleTree
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What setattr changes; None is as it was. Times are nanoseconds since 1970."""
+    """What setattr changes; None is as it was. Times are nanoseconds since 1970.
+
+    `demotes`: takes set-user-ID, and set-group-ID where the group may execute, from what is no directory.
+    """
 
     mode: int | None = None
     uid: int | None = None
@@ -41,6 +44,7 @@ class Changes:
     size: int | None = None
     atime: int | None = None
     mtime: int | None = None
+    demotes: bool = False
 
 
 class FileSystem(VisibleTree):
@@ -74,7 +78,10 @@ class FileSystem(VisibleTree):
             for key in ("mode", "uid", "gid", "atime", "mtime")
             if (value := getattr(changes, key)) is not None
         }
-        inode = self._opened.inode(node).changed(ctime=self.history.clock(), **fields)
+        inode = self._opened.inode(node)
+        if changes.demotes and changes.mode is None and inode.kind is not Kind.DIRECTORY:
+            fields["mode"] = _demoted(inode.mode)
+        inode = inode.changed(ctime=self.history.clock(), **fields)
         self._opened.put_inode(tree, node, inode)
         if opened is not None and "mtime" in fields:
             opened.set_mtime(fields["mtime"])
@@ -279,6 +286,14 @@ class FileSystem(VisibleTree):
         self._opened.close(split_node(closed.node)[0], closed.file, writing=closed.writing)
         self.changes += int(closed.writing)
 
+    def demote(self, node: NodeId) -> bool:
+        """Takes set-user-ID and its kind from a file that somebody writes to who may not keep them; if it had them."""
+        inode = self._opened.inode(node)
+        if _demoted(inode.mode) == inode.mode or inode.kind is Kind.DIRECTORY:
+            return False
+        self.change(node, Changes(demotes=True))
+        return True
+
     # Extended attributes
 
     def set_xattr(self, node: NodeId, name: bytes, value: bytes) -> None:
@@ -364,11 +379,10 @@ class FileSystem(VisibleTree):
             self._opened.moved(tree, file, inode)
 
     def _drop_privileges(self, node: NodeId, uid: int) -> None:
-        """What the kernel does itself at every write but this one: an emptied file runs as nobody else any more."""
+        """An emptied file runs as nobody else; its capability the kernel takes at every change but this one."""
+        if uid:
+            self.demote(node)
         inode = self._opened.inode(node)
-        mode = inode.mode & ~S_ISUID & ~(S_ISGID if inode.mode & S_IXGRP else 0)
-        if uid and mode != inode.mode:
-            self.change(node, Changes(mode=mode))
         if inode.xattrs and xattrs.CAPABILITY in self._xattrs(node):
             self._change_xattrs(node, lambda kept: xattrs.without(kept, xattrs.CAPABILITY))
 
@@ -379,3 +393,7 @@ class FileSystem(VisibleTree):
         reference = put_xattrs(self.history.buffers, change(kept))
         self._opened.put_inode(tree, node, inode.changed(xattrs=reference, ctime=self.history.clock()))
         self.changes += 1
+
+
+def _demoted(mode: int) -> int:
+    return mode & ~S_ISUID & ~(S_ISGID if mode & S_IXGRP else 0)

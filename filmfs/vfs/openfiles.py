@@ -8,6 +8,7 @@ and a new one written (see `through`), without us. All handles of an OpenFile go
 """
 
 from collections.abc import Callable
+from stat import S_ISGID, S_ISUID
 
 from filmfs.core.errors import FilmFSError, TooLarge, Unsupported
 from filmfs.core.extents import Extent, ExtentMap, Hole
@@ -113,10 +114,12 @@ class OpenFile(ShownFile):
     def go_straight(self, *, writing: bool, truncate: bool) -> None:
         """The first handle opens, of a door that can hand out plain files: decides whether to.
 
-        What another process has written and not sealed is never handed out: it may still change.
+        What another process has written and not sealed is never handed out: it may still change. Of writes past us
+        nobody learns that they take set-user-ID from a file.
         """
         if writing:
-            if not self.size or (truncate and self.size >= STRAIGHT_MIN):
+            plain = not self._last.mode & (S_ISUID | S_ISGID)
+            if plain and (not self.size or (truncate and self.size >= STRAIGHT_MIN)):
                 self._begin_through(truncate=truncate)
         else:
             blob = self._map.whole_blob if self.size >= STRAIGHT_MIN and self.is_settled else None

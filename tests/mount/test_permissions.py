@@ -1,6 +1,7 @@
 """Who may do what, as users other than root meet it, and what set-id bits and sticky directories do."""
 
 import errno
+import mmap
 import os
 import stat
 import tempfile
@@ -62,7 +63,46 @@ def _truncate(path: Path) -> None:
     os.truncate(path, 5)
 
 
-CHANGES: list[Callable[[Path], Any]] = [_write, _open_truncating, _truncate]
+def _write_anew(path: Path) -> None:
+    """As a new file is written, which goes past the daemon where it can."""
+    with open(path, "wb", buffering=0) as file:
+        file.write(b"y" * 100_000)
+
+
+def _append(path: Path) -> None:
+    with open(path, "ab", buffering=0) as file:
+        file.write(b"y")
+
+
+def _write_directly(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_DIRECT)
+    os.pwritev(descriptor, [mmap.mmap(-1, 4096)], 0)
+    os.close(descriptor)
+
+
+def _allocate(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    os.posix_fallocate(descriptor, 0, 50_000)
+    os.close(descriptor)
+
+
+def _copy_into(path: Path) -> None:
+    source, target = os.open(path, os.O_RDONLY), os.open(path, os.O_WRONLY)
+    os.copy_file_range(source, target, 50, 0, 50)
+    os.close(source)
+    os.close(target)
+
+
+CHANGES: list[Callable[[Path], Any]] = [
+    _write,
+    _open_truncating,
+    _truncate,
+    _write_anew,
+    _append,
+    _write_directly,
+    _allocate,
+    _copy_into,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -70,6 +110,15 @@ def test_a_file_that_somebody_else_changes_loses_its_set_id_bits(work: Path, cha
     file = _make(work / "f", 0o6777)
     with acting_as(USER):
         change(file)
+    assert _mode(file) == 0o777
+
+
+def test_an_empty_file_that_somebody_else_writes_loses_its_set_id_bits(work: Path) -> None:
+    file = work / "f"
+    file.touch()
+    file.chmod(0o6777)
+    with acting_as(USER):
+        _write_anew(file)
     assert _mode(file) == 0o777
 
 

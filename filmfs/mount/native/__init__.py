@@ -25,6 +25,12 @@ class Hooks(Protocol):
     def is_negotiated(self) -> bool:
         """Whether the kernel agreed to passthrough."""
 
+    def demotes(self) -> bool:
+        """Whether the kernel leaves it to us to take set-user-ID and its kind from what is written, cut, given away."""
+
+    def take_demotion(self, handle: int, /) -> bool:
+        """Whether somebody without CAP_FSETID wrote by a handle since the last call."""
+
     def open_backing(self, descriptor: int, /) -> int:
         """Registers an open file; its backing id. Raises OSError."""
 

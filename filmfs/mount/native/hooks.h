@@ -46,6 +46,13 @@ bool session_is_there(void);
 bool session_passes(void);
 uint64_t session_requests(uint32_t opcode);
 
+/* Whether the kernel leaves it to us to take set-user-ID and set-group-ID from what is written, cut or given away. */
+bool session_demotes(void);
+
+/* Somebody without CAP_FSETID writes by a handle; whether somebody did since the last call. */
+void writes_note_demotion(uint64_t handle);
+bool writes_take_demotion(uint64_t handle);
+
 /* As ioctl(2): an id or 0, else -1 and errno. */
 int session_open_backing(int fd);
 int session_close_backing(uint32_t backing);

@@ -24,6 +24,13 @@ static PyObject *is_negotiated(PyObject *self, PyObject *unused) { return PyBool
 
 static PyObject *is_attached(PyObject *self, PyObject *unused) { return PyBool_FromLong(session_is_there()); }
 
+static PyObject *demotes(PyObject *self, PyObject *unused) { return PyBool_FromLong(session_demotes()); }
+
+static PyObject *take_demotion(PyObject *self, PyObject *argument) {
+    uint64_t handle = PyLong_AsUnsignedLongLong(argument);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(writes_take_demotion(handle));
+}
+
 static PyObject *open_backing(PyObject *self, PyObject *argument) {
     int fd = PyObject_AsFileDescriptor(argument);
     if (fd < 0)
@@ -134,6 +141,8 @@ static PyMethodDef methods[] = {
     {"want", want, METH_VARARGS, "want(passthrough, turn_mask): what the next session shall ask the kernel for."},
     {"is_attached", is_attached, METH_NOARGS, "Whether a session goes through these hooks."},
     {"is_negotiated", is_negotiated, METH_NOARGS, "Whether the kernel agreed to passthrough."},
+    {"demotes", demotes, METH_NOARGS, "Whether set-user-ID and its kind are ours to take from what is written."},
+    {"take_demotion", take_demotion, METH_O, "Whether somebody without CAP_FSETID wrote by a handle since the last call."},
     {"open_backing", open_backing, METH_O, "Registers an open file; its backing id. Raises OSError."},
     {"close_backing", close_backing, METH_O, "Lets go of a backing id. Raises OSError."},
     {"pass_through", pass_through, METH_VARARGS, "pass_through(handle, id): the reply that opens it says passthrough."},

@@ -26,6 +26,8 @@
 #define INIT_EXT (1u << 30)
 #define INIT_PARALLEL_DIROPS (1u << 18)
 #define INIT2_PASSTHROUGH (1u << 5)
+#define INIT_KILLPRIV_V2 (1u << 28) /* without it the kernel asks for an attribute before each write */
+#define WRITE_KILL_SUIDGID (1u << 2)
 #define MINOR_WITH_PASSTHROUGH 40
 #define REQUEST_PAGES 128 /* half of what is read ahead: two threads answer at once, and each reply fits into a pipe */
 #define DEV_BACKING_OPEN 0x4010e501ul
@@ -71,7 +73,7 @@ static struct pending *pending[BUCKETS];
 static struct named *named;
 static int session_fd = -1;
 static uint64_t turn_mask; /* bits of a node number that are not part of st_ino */
-static bool wanted, passthrough_wanted, offered, negotiated;
+static bool wanted, passthrough_wanted, offered, negotiated, demotion_offered;
 static uint64_t requests[64];
 static uint64_t bare[BARE]; /* by a hash; a newer file takes the place of an older one */
 
@@ -149,7 +151,7 @@ static void mend_open(struct fuse_open_out *open) {
 }
 
 static void mend_init(struct init_out *init) {
-    init->flags |= INIT_PARALLEL_DIROPS;
+    init->flags |= INIT_PARALLEL_DIROPS | (demotion_offered ? INIT_KILLPRIV_V2 : 0);
     if (init->max_pages > REQUEST_PAGES)
         init->max_pages = REQUEST_PAGES;
     if (!passthrough_wanted || !offered)
@@ -268,6 +270,7 @@ static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t r
         const struct fuse_init_in *init = (const struct fuse_init_in *)(in + 1);
         bool extended = (size_t)*length >= sizeof *in + sizeof *init && init->flags & INIT_EXT;
         offered = extended && init->flags2 & INIT2_PASSTHROUGH;
+        demotion_offered = init->flags & INIT_KILLPRIV_V2;
         session_fd = fd;
         wire_set_open(true);
         break;
@@ -292,6 +295,12 @@ static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t r
             wire_reply(fd, in->unique, ENODATA, &header, 1);
             return false;
         }
+        break;
+    }
+    case FUSE_WRITE: {
+        const struct fuse_write_in *what = (const struct fuse_write_in *)(in + 1);
+        if (what->write_flags & WRITE_KILL_SUIDGID)
+            writes_note_demotion(what->fh);
         break;
     }
     case FUSE_SETXATTR:
@@ -346,6 +355,8 @@ void session_want(bool passthrough, uint64_t mask) {
 bool session_is_there(void) { return session_fd >= 0; }
 
 bool session_passes(void) { return negotiated; }
+
+bool session_demotes(void) { return session_is_there() && demotion_offered; }
 
 uint64_t session_requests(uint32_t opcode) { return requests[opcode]; }
 
