@@ -42,16 +42,16 @@ def extents(place: Place) -> Outcome:
                 target = Target("ratio", least=least) if count > 1 else None
                 what = f"sequential, {count:,} extents, {words}"
                 outcome.figures.append(rates(what, "MiB/s", size * copies / MIB, samples, STOCK, target))
-        for mode, names, words in (
-            ("seq", ("e1000.bin", "e10000.bin"), "sequential, 1,000 and 10,000 extents, a reader each"),
-            ("direct", ("e1000.bin", "e1000.bin"), "sequential with O_DIRECT, 1,000 extents, two readers"),
+        of_each = Target("ratio", least=2.0)
+        for mode, names, words, target in (
+            ("seq", ("e1000.bin", "e10000.bin"), "sequential, 1,000 and 10,000 extents, a reader each", of_each),
+            ("direct", ("e1000.bin", "e1000.bin"), "sequential with O_DIRECT, 1,000 extents, two readers", None),
         ):
             turns = {
                 STOCK: partial(_read, place, stock, [directory / "stock" / name for name in names], mode),
                 OURS: partial(_read, place, mounted.pid, [mounted.main / name for name in names], mode),
             }
             samples = take_turns(turns, place.rounds)
-            target = Target("ratio", least=2.0)
             outcome.figures.append(rates(words, "MiB/s", size * 2 / MIB, samples, STOCK, target))
         outcome.facts["file_bytes"] = size
     return outcome
