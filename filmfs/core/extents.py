@@ -88,6 +88,15 @@ class ExtentMap:
         """Bytes that are kept somewhere: the size less the holes."""
         return sum(extent.length for extent in self.extents)
 
+    def moved(self, source: BlobId, target: BlobId) -> "ExtentMap":
+        """The map when what lay in `source` lies at the same places in `target`."""
+        return ExtentMap(
+            self.size,
+            tuple(
+                Extent(e.offset, e.length, target, e.source_offset) if e.source == source else e for e in self.extents
+            ),
+        )
+
     def blobs(self) -> set[BlobId]:
         """The blobs that this map refers to."""
         return {extent.source for extent in self.extents if not isinstance(extent.source, Literal)}

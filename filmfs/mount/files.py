@@ -23,7 +23,7 @@ from pyfuse3 import (
     SetattrFields,
 )
 
-from filmfs.core.errors import Corrupt, FilmFSError, Stale
+from filmfs.core.errors import Busy, Corrupt, FilmFSError, Stale
 from filmfs.core.extents import ExtentMap
 from filmfs.mount.caches import forget_at_once
 from filmfs.mount.flushing import Flusher, copy_apart
@@ -38,6 +38,7 @@ from filmfs.vfs.nodes import NodeId
 from filmfs.vfs.ranges import allocate, copy_range, seek
 from filmfs.vfs.writing import write_placed
 
+_TRIES = 16
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
 
@@ -144,9 +145,14 @@ class FileOperations(pyfuse3.Operations):
 
     async def _keep_closed(self, node: NodeId) -> None:
         """Has what a file was at earlier closes be safe from who will write over it."""
-        while (copying := self._fs.copying_closed(node)) is not None:
-            await copy_apart(copying, self._disk)
+        for _ in range(_TRIES):
+            copying = self._fs.copying_closed(node)
+            if copying is not None:
+                await copy_apart(copying, self._disk)
+            elif self._fs.is_copy_durable(node):
+                return
             await self._flusher.write_back()
+        raise Busy("what the file was when it was closed cannot be kept apart")
 
     async def _flush_before_cut(self, node: NodeId, size: int) -> bool:
         """Has what must be durable before a file is cut be so; whether that was anything."""
@@ -251,6 +257,9 @@ class FileOperations(pyfuse3.Operations):
             demotes=self._passing.demotes
             and (fields.update_uid or fields.update_gid or bool(fields.update_size and ctx.uid)),
         )
+        if changes == Changes() and self._passing.demotes:  # chown(2) of neither
+            owner = self._fs.attributes(NodeId(inode)).uid
+            changes = Changes(demotes=ctx.uid in (0, owner))
         if self.memory.is_cold:
             await self.memory.touch([NodeId(inode)], [])
         if changes.size is not None:

@@ -91,8 +91,8 @@ class Flusher:
         self._history.settle(cut, loss)
         self._note_lost()
         if loss is not NO_LOSS:
-            for copying in self._fs.copying_exposed():
-                with _trying_again("what was durable of a file that is written is not kept apart"):
+            with _trying_again("what was durable of a file that is written is not kept apart"):
+                for copying in self._fs.copying_exposed():
                     await copy_apart(copying, self._disk)
         if cut.seals or cut.discards or self._history.is_untidy:
             # Meanwhile: who opens such a file looks for it in both places.

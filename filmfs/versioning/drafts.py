@@ -154,12 +154,19 @@ class Drafts:
         held = self._held.get(number)
         if held is None or source not in held.draft.map.blobs():
             return
-        moved = tuple(replace(e, source=target) if e.source == source else e for e in held.draft.map.extents)
-        held.draft = replace(held.draft, map=ExtentMap(held.draft.map.size, moved))
+        held.draft = replace(held.draft, map=held.draft.map.moved(source, target))
         self._staged[target].add(number)
         self._let_go(number, {source})
         self.buffers.must_sync(target)
         self.buffers.record((BLOB, blob_key(target), STAGED.as_value()), (DRAFT, draft_key(number), held.draft))
+
+    def is_written(self, blob: BlobId) -> bool:
+        """Whether a writer has a staging file."""
+        return blob in self._written
+
+    def is_leaving(self, blob: BlobId) -> bool:
+        """Whether durable drafts may need a staging file until the next flush is settled."""
+        return blob in self._left or blob in self._leaving
 
     def is_known(self, ref: ContentRef) -> bool:
         """Whether it is no draft, or one that `add_owner` takes: of some the owner learns when a flush is settled."""
@@ -170,7 +177,7 @@ class Drafts:
         held = self._held.get(ref) if isinstance(ref, int) and not self.is_lost(ref) else None
         if held is None or self.buffers.pending_record(DRAFT, draft_key(ref)) is not None:  # type: ignore[arg-type]
             return frozenset()
-        return frozenset(blob for blob in held.draft.map.blobs() if blob in self._staged)
+        return frozenset(held.draft.map.blobs() & self._staged.keys() - self._torn)
 
     def drop(self, number: DraftId, open_layer: LayerId) -> None:
         """The row that referred to the draft says something else now.
@@ -280,14 +287,17 @@ class Drafts:
         for blob in draft.map.blobs():
             if self.buffers.undo_discard(blob) or blob in kept:
                 self.buffers.must_sync(blob)  # it may have been written in place before it was let go
-                self._staged[blob] = {number}
+                self._staged.setdefault(blob, set()).add(number)
             elif blob in self._staged:
                 self._staged[blob].add(number)
 
-    def exposed(self) -> dict[BlobId, set[DraftId]]:
-        """Drafts that stand in, over staging files that somebody still writes to."""
-        standing = {blob: self._standing & self._staged.get(blob, set()) for blob in self._written}
-        return {blob: drafts for blob, drafts in standing.items() if drafts}
+    def exposed(self) -> list[BlobId]:
+        """Staging files under drafts that stand in, that somebody still writes to or that lost bytes."""
+        return [blob for blob in self._written | self._torn if self._standing & self._staged.get(blob, set())]
+
+    def standing_on(self, blob: BlobId) -> set[DraftId]:
+        """The drafts that stand in and are made of a staging file."""
+        return self._standing & self._staged.get(blob, set())
 
     def in_doubt(self) -> dict[DraftId, tuple[FileId, ...]]:
         """Lost drafts and those that stand in for them, with their inodes: nobody tells when they are not needed."""

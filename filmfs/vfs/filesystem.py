@@ -4,7 +4,7 @@ Those that only look are VisibleTree's. One thread owns it and nothing here wait
 `placed` writes, which doors may carry out in other threads. Permissions are the door's (`default_permissions` in FUSE).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from stat import S_ISGID, S_ISUID, S_IXGRP
@@ -226,7 +226,13 @@ class FileSystem(VisibleTree):
     def copying_closed(self, node: NodeId) -> Copying | None:
         """What must be done, and be durable, before a file is cut or opened to be written over; None: nothing."""
         opened = self._opened.at(node)
-        return opened.copying_closed() if opened is not None else None
+        return self._opened.copying_closed(opened) if opened is not None else None
+
+    def is_copy_durable(self, node: NodeId) -> bool:
+        """Whether what such copies replaced is not needed any more after a crash."""
+        opened = self._opened.at(node)
+        blob = opened.written_past_us if opened is not None else None
+        return blob is None or not self.history.drafts.is_leaving(blob)
 
     def must_flush_before(self, node: NodeId, size: int) -> bool:
         """Whether cutting a file to `size` has to wait for a flush, which knows of it by this call.
@@ -338,9 +344,10 @@ class FileSystem(VisibleTree):
             names += self._opened.take_left()
         return names, nodes
 
-    def copying_exposed(self) -> list[Copying]:
+    def copying_exposed(self) -> Iterator[Copying]:
         """What must be done when files were lost, lest a session that goes on writes over what others fell back on."""
-        return [Copying(self.history, blob, drafts) for blob, drafts in self.history.drafts.exposed().items()]
+        for blob in self.history.drafts.exposed():
+            yield self._opened.copying_exposed(blob)
 
     def fallen_back(self, drafts: Iterable[DraftId]) -> tuple[list[tuple[NodeId, bytes]], list[NodeId]]:
         """The same when files were lost, which other branches and commits may have shown: from now on as they were."""

@@ -13,12 +13,13 @@ from contextlib import suppress
 from functools import partial
 
 from filmfs.core.errors import Corrupt, FilmFSError, IsADirectory, Stale
-from filmfs.core.ids import MAX_BRANCH, BranchId, DraftId, FileId
+from filmfs.core.ids import MAX_BRANCH, BlobId, BranchId, DraftId, FileId
 from filmfs.store.contents import LITERAL_MAX, Contents
 from filmfs.store.sealing import Seal
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import Tree
+from filmfs.vfs.closing import Copying, Follower
 from filmfs.vfs.drafting import drop_draft
 from filmfs.vfs.nodes import TURNS, NodeId, Space, node_id, split_node, turn_of
 from filmfs.vfs.openfiles import OpenFile
@@ -304,6 +305,24 @@ class Opened:
         """Puts them into the next layer as they are."""
         for opened in self._of(branch):
             opened.publish()
+
+    def copying_closed(self, opened: OpenFile) -> Copying | None:
+        """What must be done before a file is cut or written over that is written past us; None: nothing."""
+        blob = opened.written_past_us
+        if blob is None:
+            return None
+        drafts = opened.closed_under_it()
+        if not drafts and not self._over(blob):
+            return None
+        return Copying(self._history, blob, drafts, partial(self._over, blob))
+
+    def copying_exposed(self, blob: BlobId) -> Copying:
+        """The same for what stands in for a lost file."""
+        return Copying(self._history, blob, self._history.drafts.standing_on(blob), partial(self._over, blob))
+
+    def _over(self, blob: BlobId) -> list[Follower]:
+        files = (*self._files.values(), *self._retired.values())
+        return [file for file in files if file.may_follow(blob)]
 
     def shows(self, draft: DraftId) -> bool:
         """Whether an open file is, or may be again, what a draft is made of."""

@@ -12,14 +12,13 @@ from stat import S_ISGID, S_ISUID
 
 from filmfs.core.errors import FilmFSError, TooLarge, Unsupported
 from filmfs.core.extents import Extent, ExtentMap, Hole
-from filmfs.core.ids import ContentId, DraftId, FileId
+from filmfs.core.ids import BlobId, ContentId, DraftId, FileId
 from filmfs.store.contents import Contents
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import EDITED, Inode
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
-from filmfs.vfs.closing import Copying
 from filmfs.vfs.drafting import Drafting, drop_draft
 from filmfs.vfs.shown import ShownFile
 from filmfs.vfs.through import Through
@@ -123,7 +122,8 @@ class OpenFile(ShownFile):
                 self._begin_through(truncate=truncate)
         else:
             blob = self._map.whole_blob if self.size >= STRAIGHT_MIN and self.is_settled else None
-            self.straight = blob is not None and self._contents.blobs.size_on_disk(blob) == self.size
+            if blob is not None and not self._history.drafts.is_written(blob):
+                self.straight = self._contents.blobs.size_on_disk(blob) == self.size
 
     def open_straight(self) -> int:
         """The plain file that its handles go to, opened for reading; the descriptor is the caller's to close."""
@@ -151,12 +151,27 @@ class OpenFile(ShownFile):
         self._through.will_shrink(size)
         self.modified = True
 
-    def copying_closed(self) -> Copying | None:
-        """What must be done, and be durable, before it is cut or written over; None: nothing."""
-        through, drafts = self._through, self._closed_under_it()
-        return Copying(self._history, through.blob, drafts) if through is not None and drafts else None
+    @property
+    def written_past_us(self) -> BlobId | None:
+        """The staging file that its writers go to."""
+        return self._through.blob if self._through is not None else None
 
-    def _closed_under_it(self) -> set[DraftId]:
+    def may_follow(self, blob: BlobId) -> bool:
+        """Whether it is made of a staging file, does not write there and is not what was lost of it."""
+        if self._through is not None or self.is_lost:
+            return False
+        writes = self._writing is not None and self._writing.writes_to(blob)
+        return not writes and blob in self.map.blobs()
+
+    def follow(self, source: BlobId, target: BlobId) -> None:
+        """See closing.Follower."""
+        if self._writing is not None:
+            self._writing.follow(source, target)
+        else:
+            self._tell_change()
+            self._map = self._map.moved(source, target)
+
+    def closed_under_it(self) -> set[DraftId]:
         """Drafts of what it was, that lie in the staging file that is being written."""
         if self._drafting is None or self._through is None:
             return set()
@@ -257,7 +272,7 @@ class OpenFile(ShownFile):
     def punch(self, start: int, end: int) -> None:
         """Makes the bytes [start, end) inside the file a hole."""
         if self._through is not None:
-            if self._closed_under_it():
+            if self.closed_under_it():
                 raise Unsupported("what the file was when it was closed lies there")
             self._through.allocate(PUNCH_HOLE, start, end - start)
             return

@@ -142,6 +142,18 @@ class Writing:
         self._history.drafts.pin(taken - self._pinned)
         self._pinned |= taken
 
+    def writes_to(self, blob: BlobId) -> bool:
+        """Whether it is a staging file of this session."""
+        return any(staging is not None and staging.blob == blob for staging in (self._whole, self._log))
+
+    def follow(self, source: BlobId, target: BlobId) -> None:
+        """What lay in `source`, which somebody else writes to, lies at the same places in `target`."""
+        self._map = MapBuilder(self._map.value.moved(source, target))
+        if source in self._pinned:
+            self._history.drafts.pin({target})
+            self._history.drafts.unpin({source})
+            self._pinned = self._pinned - {source} | {target}
+
     def punch(self, start: int, end: int) -> None:
         """Makes the bytes [start, end) inside the file a hole."""
         end = min(end, self.size)
