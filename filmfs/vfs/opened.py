@@ -90,7 +90,9 @@ class Opened:
                     with suppress(FilmFSError):  # a disk that is full or damaged is told to who writes or reads
                         opened.go_straight(writing=writing, truncate=truncate)
         elif writing:
-            if not opened.writers and not append:
+            if not opened.writers and append:
+                opened.note_close()  # the kernel may not have let go of it when it told of the close
+            elif not opened.writers:
                 opened.finish()  # who only looks still followed what would be appended
             self._refuse_to_readers(space, opened)
         return opened
