@@ -64,3 +64,14 @@ def after_power_cut(disk: Disk, chance: random.Random, kept: float) -> Iterator[
     with tempfile.TemporaryDirectory(dir="/dev/shm") as top:
         write_out(disk.after_power_cut(chance, kept), Path(top))
         yield os.path.join(top, "archive")
+
+
+def after_power_cuts_now(machine: Machine) -> Iterator[str]:
+    """Kills the daemon; archives as power cuts leave them that kept nothing, half or all of what was not synced."""
+    machine.drive.kill()
+    disk = Disk()
+    for change in machine.changes():
+        disk.note(change)
+    for kept in (0.0, 0.5, 1.0):
+        with after_power_cut(disk, random.Random(1), kept) as root:
+            yield root

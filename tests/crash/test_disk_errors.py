@@ -2,14 +2,12 @@
 
 import errno
 import os
-import random
 import resource
 from pathlib import Path
 
 import pytest
 
-from tests.crash.afterwards import Disk
-from tests.crash.machine import Machine, after_power_cut
+from tests.crash.machine import Machine, after_power_cuts_now
 from tests.crash.scene import FAULTY, assert_kept
 from tests.drive import Drive, wait_until
 from tests.mount.syscalls import fails
@@ -28,13 +26,8 @@ def write_synced(path: Path, data: bytes) -> None:
 
 def assert_survives_power_cut(machine: Machine) -> None:
     """Holds when what is durable now is sound, whatever the disk forgot."""
-    machine.drive.kill()
-    disk = Disk()
-    for change in machine.changes():
-        disk.note(change)
-    for kept in (0.0, 0.5, 1.0):
-        with after_power_cut(disk, random.Random(1), kept) as root:
-            assert_kept(root, {})
+    for root in after_power_cuts_now(machine):
+        assert_kept(root, {})
 
 
 def test_a_sync_that_failed_is_never_followed_by_one_that_succeeds(machine: Machine) -> None:

@@ -12,8 +12,7 @@ import pytest
 from filmfs.archive import Archive, Mode
 from filmfs.core.errors import LostBytes
 from filmfs.versioning.rows import Kind
-from tests.crash.afterwards import Disk
-from tests.crash.machine import Machine, after_power_cut
+from tests.crash.machine import Machine, after_power_cuts_now
 from tests.crash.scene import FAULTY, assert_kept
 from tests.crash.test_disk_errors import write_synced
 from tests.drive import PATIENCE_S, Drive, run_filmfs, wait_until
@@ -49,16 +48,11 @@ def lose(machine: Machine, path: Path, data: bytes) -> None:
 
 def left_by_power_cuts(machine: Machine, point: str = "main") -> Iterator[dict[str, bytes]]:
     """What a branch or a commit has in archives that power cuts left now, which must be sound."""
-    machine.drive.kill()
-    disk = Disk()
-    for change in machine.changes():
-        disk.note(change)
-    for kept in (0.0, 0.5, 1.0):
-        with after_power_cut(disk, random.Random(1), kept) as root:
-            before = files_of(root, point)
-            assert_kept(root, {})
-            assert files_of(root, point) == before
-            yield before
+    for root in after_power_cuts_now(machine):
+        before = files_of(root, point)
+        assert_kept(root, {})
+        assert files_of(root, point) == before
+        yield before
 
 
 def files_of(root: str, point: str) -> dict[str, bytes]:

@@ -2,10 +2,14 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
+
+from filmfs.versioning.buffers import Cut
+from filmfs.versioning.lost import Loss
+from filmfs.vfs.filesystem import FileSystem
 
 _PAGE = 4096
 
@@ -72,3 +76,22 @@ def _written_over(disk: bytes, before: bytes, now: bytes) -> bytes:
         page = now[at : at + _PAGE]
         parts.append(page if page != before[at : at + _PAGE] else disk[at : at + _PAGE].ljust(len(page), b"\xee"))
     return b"".join(parts)
+
+
+def settle(fs: FileSystem, cut: Cut, loss: Loss) -> None:
+    """What the daemon does when a cut is written."""
+    fs.history.settle(cut, loss)
+    for copying in fs.copying_exposed():
+        copying.run()
+        copying.finish(worked=True)
+    fs.history.tidy(cut, loss)
+
+
+def seal(fs: FileSystem, flush: Callable[[], None]) -> None:
+    """Hashes what may be hashed, and names the commits that this completes."""
+    flush()
+    for sealable in fs.history.drafts.sealable():
+        fs.sealed(fs.history.seal(sealable))
+    flush()
+    fs.history.name_commits()
+    flush()

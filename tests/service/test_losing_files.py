@@ -19,7 +19,7 @@ from filmfs.versioning.rows import Kind
 from filmfs.vfs.filesystem import Changes, FileSystem
 from filmfs.vfs.nodes import NodeId, Space, node_id, split_node
 from tests.crash.scene import assert_sound
-from tests.service.losing import LosingDisk
+from tests.service.losing import LosingDisk, seal, settle
 from tests.support import Ticks, main_of
 
 MAIN = node_id(Space(BranchId(1)), ROOT_FILE)
@@ -218,11 +218,7 @@ class LosingFiles(RuleBasedStateMachine):
 
     def end_flush(self) -> None:
         if self.flushing is not None:
-            self.history.settle(*self.flushing)
-            for copying in self.fs.copying_exposed():
-                copying.run()
-                copying.finish(worked=True)
-            self.history.tidy(*self.flushing)
+            settle(self.fs, *self.flushing)
             self.flushing = None
 
     @rule(at=st.integers(1, 3), name=names)
@@ -257,12 +253,7 @@ class LosingFiles(RuleBasedStateMachine):
 
     @rule()
     def seal(self) -> None:
-        self.flush()
-        for sealable in self.history.drafts.sealable():
-            self.fs.sealed(self.history.seal(sealable))
-        self.flush()
-        self.history.name_commits()
-        self.flush()
+        seal(self.fs, self.flush)
 
     @rule()
     def look(self) -> None:

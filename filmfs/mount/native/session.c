@@ -128,7 +128,7 @@ static void mask_ino(uint64_t *ino) {
 
 static void mend_entry(struct fuse_entry_out *entry) { mask_ino(&entry->attr.ino); }
 
-/* A file that was just made has no attributes until somebody sets one. The kernel asks for one before every write. */
+/* A file that was just made has no attributes until somebody sets one. The kernel asks for one before it is written. */
 static uint64_t *bare_place(uint64_t node) { return &bare[(node & ~turn_mask) * 0x9e3779b97f4a7c15u >> 52]; }
 
 static void note_bare(uint64_t node) { __atomic_store_n(bare_place(node), node & ~turn_mask, __ATOMIC_RELAXED); }
