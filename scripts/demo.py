@@ -15,20 +15,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 
-import av
-
 import footage
+from playing import is_movie, play
 
 BRANCH = "color-grade-v2"
 EDITED_MOVIE = "A001C001.mov"
 EDITED_PICTURE = 10
 MOVIES_PLAYED = 20
-PICTURES_PLAYED = 600
 LISTED = 12
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -102,22 +99,6 @@ class Place:
 
     def in_branch(self, branch: str, *parts: str) -> str:
         return os.path.join(self.mountpoint, branch, *parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What came out of a movie: a hash of each picture, and how fast they came."""
-
-    pictures: list[str]
-    seconds: float
-    ended_by: str
-
-    def same_as(self, other: Played) -> bool:
-        return bool(self.pictures) and (self.pictures, self.ended_by) == (other.pictures, other.ended_by)
-
-    def __str__(self) -> str:
-        speed = len(self.pictures) / max(self.seconds, 1e-9)
-        return f"{'the first' if self.ended_by else 'all'} {len(self.pictures)} pictures, decoded at {speed:.0f} fps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,47 +362,6 @@ def plan_swap(pictures: list[footage.ByteRange], place: int) -> tuple[footage.By
     taken = pictures[place]
     others = [picture for picture in pictures if picture != taken and picture.length <= taken.length]
     return taken, max(others, key=lambda picture: picture.length)
-
-
-def play(path: str) -> Played:
-    """Decodes the first video track, PICTURES_PLAYED pictures at most."""
-    pictures: list[str] = []
-    ended_by = ""
-    started = time.monotonic()
-    try:
-        with av.open(path) as movie:
-            for frame in movie.decode(video=0):
-                if len(pictures) == PICTURES_PLAYED:
-                    ended_by = "limit"
-                    break
-                pictures.append(picture_hash(frame))
-    except av.FFmpegError as error:
-        ended_by = type(error).__name__
-    return Played(pictures, time.monotonic() - started, ended_by)
-
-
-def picture_hash(frame: av.VideoFrame) -> str:
-    if len(frame.planes) != len(frame.format.components):
-        frame = frame.reformat(format="yuv444p16le")
-    digest = hashlib.blake2b(digest_size=16)
-    for plane, component in zip(frame.planes, frame.format.components, strict=True):
-        # A row ends in padding, which holds whatever memory held before.
-        used = plane.width * ((component.bits + 7) // 8)
-        rows = memoryview(plane)
-        for start in range(0, plane.height * plane.line_size, plane.line_size):
-            digest.update(rows[start : start + used])
-    return digest.hexdigest()
-
-
-def is_movie(path: str) -> bool:
-    """Whether FFmpeg opens it and finds pictures that move; licences and lists are not movies."""
-    if not os.path.isfile(path):
-        return False
-    try:
-        with av.open(path) as movie:
-            return bool(movie.streams.video)
-    except (av.FFmpegError, ValueError):
-        return False
 
 
 def tree(directory: str) -> Iterator[str]:
