@@ -117,7 +117,7 @@ class Flusher:
         changes, committed = -1, self._fs.changes
         async with trio.open_nursery() as nursery:
             while True:
-                await trio.sleep(INTERVAL_S)
+                await self._rest()
                 now = trio.current_time()
                 if changes != self._fs.changes:
                     changes, quiet_since = self._fs.changes, now
@@ -134,6 +134,9 @@ class Flusher:
                         self._commit_all()
                         committed = changes
                         await self.write_back()
+
+    async def _rest(self) -> None:
+        await trio.sleep(INTERVAL_S)
 
     async def _seal_meanwhile(self) -> None:
         with _trying_again("not hashed yet"):

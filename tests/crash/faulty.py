@@ -2,10 +2,10 @@
 
 FILMFS_TEST_KILL is `MODULE:FUNCTION/MOMENT/COUNT`: at the COUNT-th pass of that point the process gets SIGKILL from
 itself. Functions are wrapped by name after everything is imported, so nothing of this is in the product.
-FILMFS_TEST_FAST makes a mount flush, hash and name its files within moments instead of seconds. FILMFS_TEST_LATE_NAME
-is a name whose look-up never ends. FILMFS_TEST_LOSE names a file: when that is there, the next sync of a staging file
-fails, and it is removed. SIGUSR1 has its event loop stand still for a second and a half, which its watchdog then holds
-for long.
+FILMFS_TEST_FAST makes a mount flush, hash and name its files within moments instead of seconds. FILMFS_TEST_HELD names
+a file: while that is there, it does so only when it is asked to. FILMFS_TEST_LATE_NAME is a name whose look-up never
+ends. FILMFS_TEST_LOSE names a file: when that is there, the next sync of a staging file fails, and it is removed.
+SIGUSR1 has its event loop stand still for a second and a half, which its watchdog then holds for long.
 """
 
 import errno
@@ -107,6 +107,18 @@ def make_fast() -> None:
     flushing.INTERVAL_S, flushing._QUIET_S, flushing._LATEST_S = 0.05, 0.05, 0.2
 
 
+def make_held(told: str) -> None:
+    """While the file `told` is there nothing is flushed or hashed that nobody asks for."""
+    rest = flushing.Flusher._rest
+
+    async def held(self: Any) -> None:
+        await rest(self)
+        while os.path.exists(told):  # noqa: ASYNC110, ASYNC240 (a test makes that file)
+            await trio.sleep(0.01)
+
+    flushing.Flusher._rest = held  # type: ignore[method-assign]
+
+
 def lose_when_told(told: str) -> None:
     """Has the sync of a staging file fail when the file `told` is there."""
     sync = os.fsync
@@ -136,6 +148,8 @@ def main() -> None:
     """filmfs, with what the environment asks for."""
     if "FILMFS_TEST_FAST" in os.environ:
         make_fast()
+    if held := os.environ.get("FILMFS_TEST_HELD"):
+        make_held(held)
     if told := os.environ.get("FILMFS_TEST_LOSE"):
         lose_when_told(told)
     if kill := os.environ.get("FILMFS_TEST_KILL"):

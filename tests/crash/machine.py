@@ -21,7 +21,7 @@ JOURNALS = "journals"
 
 
 class Machine:
-    """A disk that forgets, and an archive on it."""
+    """A disk that forgets, and an archive on it. While the file `held` is there a mount flushes only when asked."""
 
     def __init__(self, directory: Path) -> None:
         self.disk = directory / "disk"
@@ -37,7 +37,8 @@ class Machine:
         self.drive.mountpoint = directory / "mnt"
         self.drive.mountpoint.mkdir()
         self.drive.log = directory / "daemon.log"
-        self.drive.program = FAULTY
+        self.held = directory / "held"
+        self.drive.program = ["env", f"FILMFS_TEST_HELD={self.held}", *FAULTY]
 
     def changes(self) -> list[Change]:
         """What was noted; the disk is gone then."""
