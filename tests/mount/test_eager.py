@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import trio
@@ -16,6 +17,13 @@ pytestmark = pytest.mark.mount
 _BURST = "import os, sys\nwhile True:\n    os.getxattr(sys.argv[1], 'user.filmfs.virtual')"
 
 
+def processor_time_of(drive: Drive) -> float:
+    """What the daemon used so far, in seconds."""
+    assert drive.process is not None
+    fields = Path(f"/proc/{drive.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_commands_are_answered_during_a_burst_of_requests(drive: Drive) -> None:
     node = str(drive.mountpoint / ".filmfs")
     with subprocess.Popen([sys.executable, "-c", _BURST, node]) as burst:
@@ -26,6 +34,18 @@ def test_commands_are_answered_during_a_burst_of_requests(drive: Drive) -> None:
             assert burst.poll() is None
         finally:
             burst.kill()
+
+
+def test_who_asks_now_and_then_does_not_keep_a_processor_awake(drive: Drive) -> None:
+    node, asked = drive.mountpoint / ".filmfs", 0
+    for _ in range(2000):
+        os.getxattr(node, "user.filmfs.virtual")
+    before, end = processor_time_of(drive), time.monotonic() + 2
+    while time.monotonic() < end:
+        os.getxattr(node, "user.filmfs.virtual")
+        asked += 1
+        time.sleep(0.005)
+    assert processor_time_of(drive) - before < 0.5, f"{asked} requests"
 
 
 def test_it_waits_for_what_comes_later_and_gives_way_meanwhile() -> None:

@@ -52,6 +52,9 @@ class Hooks(Protocol):
     def counts(self) -> dict[str, int]:
         """How many requests came."""
 
+    def wait_readable(self, descriptor: int, most_us: int, /) -> bool:
+        """Whether a descriptor can be read within so many microseconds; awake while requests come in a burst."""
+
     def stop(self) -> None:
         """Sends nothing more. For the moment before the session's descriptor is closed."""
 

@@ -1,5 +1,5 @@
-/* What the parts of the extension share: session.c hooks libfuse, reads.c answers READ requests, module.c is the face
- * to Python. */
+/* What the parts of the extension share: session.c hooks libfuse, reads.c answers READ requests, waits.c waits for
+ * requests, module.c is the face to Python. */
 #ifndef FILMFS_HOOKS_H
 #define FILMFS_HOOKS_H
 
@@ -52,6 +52,11 @@ bool session_demotes(void);
 /* Somebody without CAP_FSETID writes by a handle; whether somebody did since the last call. */
 void writes_note_demotion(uint64_t handle);
 bool writes_take_demotion(uint64_t handle);
+
+/* Waits for at most so long until a descriptor can be read, awake while requests come in a burst. Whether a request
+ * that was read was for Python: those that are answered without it make no burst. Both of one thread. */
+bool waits_until_readable(int fd, unsigned most_us);
+void waits_note_request(bool is_for_python);
 
 /* As ioctl(2): an id or 0, else -1 and errno. */
 int session_open_backing(int fd);

@@ -130,6 +130,18 @@ static PyObject *counts(PyObject *self, PyObject *unused) {
                          (unsigned long long)reads_served(), "writes", (unsigned long long)session_requests(FUSE_WRITE));
 }
 
+static PyObject *wait_readable(PyObject *self, PyObject *args) {
+    int fd;
+    unsigned most_us;
+    bool readable;
+    if (!PyArg_ParseTuple(args, "iI:wait_readable", &fd, &most_us))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    readable = waits_until_readable(fd, most_us);
+    Py_END_ALLOW_THREADS;
+    return PyBool_FromLong(readable);
+}
+
 static PyObject *stop(PyObject *self, PyObject *unused) {
     Py_BEGIN_ALLOW_THREADS;
     wire_set_open(false);
@@ -150,6 +162,7 @@ static PyMethodDef methods[] = {
     {"unserve", unserve, METH_O, "Ends `serve` of a node."},
     {"take_failures", take_failures, METH_NOARGS, "[(node, errno)] of reads that failed since the last call."},
     {"counts", counts, METH_NOARGS, "How many requests came."},
+    {"wait_readable", wait_readable, METH_VARARGS, "wait_readable(fd, us): whether it can be read within so long."},
     {"stop", stop, METH_NOARGS, "Sends nothing more; call it before the session's descriptor is closed."},
     {NULL, NULL, 0, NULL},
 };

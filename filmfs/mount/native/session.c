@@ -317,9 +317,12 @@ static ssize_t hook_read(int fd, void *buffer, size_t room, void *unused) {
     (void)unused;
     for (;;) {
         ssize_t length = read(fd, buffer, room);
-        if (length < (ssize_t)sizeof(struct fuse_in_header) || look_at(fd, buffer, &length, room))
+        if (length < (ssize_t)sizeof(struct fuse_in_header) || look_at(fd, buffer, &length, room)) {
+            waits_note_request(true);
             return length;
+        }
         if (!is_readable(fd)) {
+            waits_note_request(false);
             errno = EINTR; /* pyfuse3 waits for the next one */
             return -1;
         }
