@@ -33,7 +33,8 @@ from filmfs.mount.patience import Patience
 from filmfs.mount.room import Room
 from filmfs.mount.translate import answers_fuse, entry
 from filmfs.versioning.rows import Kind
-from filmfs.vfs.filesystem import Changes, FileSystem
+from filmfs.vfs.changes import Changes
+from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId
 from filmfs.vfs.ranges import allocate, copy_range, seek
 from filmfs.vfs.writing import write_placed

@@ -5,9 +5,7 @@ Those that only look are VisibleTree's. One thread owns it and nothing here wait
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from stat import S_ISGID, S_ISUID, S_IXGRP
 from typing import Any
 
 from filmfs.archive import Archive
@@ -22,6 +20,7 @@ from filmfs.versioning.tree import Tree
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs, put_xattrs
 from filmfs.vfs import xattrs
+from filmfs.vfs.changes import Changes, demoted
 from filmfs.vfs.closing import Copying
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.namespace import SNAPSHOTS, as_bytes
@@ -29,22 +28,6 @@ from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attribute
 from filmfs.vfs.root import MountRoot
 from filmfs.vfs.transplant import transplant
 from filmfs.vfs.visible import VisibleTree
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What setattr changes; None is as it was. Times are nanoseconds since 1970.
-
-    `demotes`: takes set-user-ID, and set-group-ID where the group may execute, from what is no directory.
-    """
-
-    mode: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-    size: int | None = None
-    atime: int | None = None
-    mtime: int | None = None
-    demotes: bool = False
 
 
 class FileSystem(VisibleTree):
@@ -80,7 +63,7 @@ class FileSystem(VisibleTree):
         }
         inode = self._opened.inode(node)
         if changes.demotes and changes.mode is None and inode.kind is not Kind.DIRECTORY:
-            fields["mode"] = _demoted(inode.mode)
+            fields["mode"] = demoted(inode.mode)
         inode = inode.changed(ctime=self.history.clock(), **fields)
         self._opened.put_inode(tree, node, inode)
         if opened is not None and "mtime" in fields:
@@ -295,7 +278,7 @@ class FileSystem(VisibleTree):
     def demote(self, node: NodeId) -> bool:
         """Takes set-user-ID and its kind from a file that somebody writes to who may not keep them; if it had them."""
         inode = self._opened.inode(node)
-        if _demoted(inode.mode) == inode.mode or inode.kind is Kind.DIRECTORY:
+        if demoted(inode.mode) == inode.mode or inode.kind is Kind.DIRECTORY:
             return False
         self.change(node, Changes(demotes=True))
         return True
@@ -400,7 +383,3 @@ class FileSystem(VisibleTree):
         reference = put_xattrs(self.history.buffers, change(kept))
         self._opened.put_inode(tree, node, inode.changed(xattrs=reference, ctime=self.history.clock()))
         self.changes += 1
-
-
-def _demoted(mode: int) -> int:
-    return mode & ~S_ISUID & ~(S_ISGID if mode & S_IXGRP else 0)

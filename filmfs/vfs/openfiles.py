@@ -22,7 +22,7 @@ from filmfs.versioning.view import View
 from filmfs.vfs.drafting import Drafting, drop_draft
 from filmfs.vfs.shown import ShownFile
 from filmfs.vfs.through import Through
-from filmfs.vfs.writing import Placed, Writing, before_first_write, write_placed
+from filmfs.vfs.writing import Placed, Writing, before_first_write
 
 SIZE_MAX = (16 << 40) - 4096  # what ext4 can keep in one file; hashing the holes of much more would need much memory
 STRAIGHT_MIN = 1 << 20  # a smaller file gains nothing from being read past us
@@ -74,11 +74,6 @@ class OpenFile(ShownFile):
         """Whether the disk lost bytes of it, as of the last flush."""
         drafts, through = self._history.drafts, self._through
         return drafts.is_lost(self._source) or (through is not None and drafts.are_torn({through.blob}))
-
-    @property
-    def is_torn(self) -> bool:
-        """Whether it is made of a staging file that the disk may have otherwise."""
-        return self._history.drafts.are_torn(self.map.blobs())
 
     def shows(self, draft: DraftId) -> bool:
         """Whether it is, or may be again, what a draft is made of."""
@@ -247,14 +242,6 @@ class OpenFile(ShownFile):
                 self._edited = EDITED
         self._writing.placed(where)
         self._touch()
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Places and writes at once. Raises what the disk says; the file is then as it was."""
-        left = memoryview(data)
-        while left and (where := self.place(offset, left)) is not None:
-            write_placed(where, left[: where.extent.length])
-            self.placed(where)
-            offset, left = where.extent.end, left[where.extent.length :]
 
     def splice(self, pieces: list[Extent | Hole], end: int, *, whole: ContentId | None = None) -> None:
         """Takes over runs that are kept already, at the offsets that they have here; `end` is where they end.

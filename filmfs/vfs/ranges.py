@@ -7,8 +7,18 @@ from filmfs.core.extents import Extent, Hole
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.openfiles import OpenFile
+from filmfs.vfs.writing import write_placed
 
 _SMALL = 1 << 16  # a shorter copy is bytes: an extent would cost more than it saves
+
+
+def write_at(file: OpenFile, offset: int, data: bytes) -> None:
+    """Places and writes at once. Raises what the disk says; the file is then as it was."""
+    left = memoryview(data)
+    while left and (where := file.place(offset, left)) is not None:
+        write_placed(where, left[: where.extent.length])
+        file.placed(where)
+        offset, left = where.extent.end, left[where.extent.length :]
 
 
 def copy_range(source: FileHandle, offset: int, target: FileHandle, to: int, length: int) -> int:
@@ -25,7 +35,7 @@ def copy_range(source: FileHandle, offset: int, target: FileHandle, to: int, len
         return 0
     data = read.read_now(offset, length) if length <= _SMALL else None
     if data is not None:
-        written.write(to, bytes(data))
+        write_at(written, to, bytes(data))
         return length
     pieces: list[Extent | Hole] = []
     for piece in read.map.pieces(offset, offset + length):
@@ -60,9 +70,9 @@ def allocate(handle: FileHandle, offset: int, length: int, mode: int) -> None:
     elif mode == PUNCH_HOLE:
         file.punch(offset, offset + length)
     elif mode & ~KEEP_SIZE == ZERO_RANGE:
+        file.punch(offset, offset + length)
         if not mode & KEEP_SIZE:
             file.allocate(offset, offset + length, keep_size=False)
-        file.punch(offset, offset + length)
     else:
         raise Unsupported("this way of changing a file's room is not known here")
 

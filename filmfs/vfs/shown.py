@@ -33,6 +33,16 @@ class ShownFile:
         """Whether the blobs that hold it can only change through us."""
         return not isinstance(self._source, int) or self._history.drafts.map_of(self._source) is not None
 
+    @property
+    def map(self) -> ExtentMap:
+        """What it is made of now."""
+        return self._map
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether it is made of a staging file that the disk may have otherwise."""
+        return self._history.drafts.are_torn(self.map.blobs())
+
     def retire(self) -> None:
         """Its handles keep what they opened, whatever becomes of the file."""
         self.retired = True

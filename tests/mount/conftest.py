@@ -52,3 +52,18 @@ def mounted(tmp_path: Path) -> Iterator[Drive]:
         drive.stop()
     drive.assert_sound()
     drive.assert_calm()
+
+
+@pytest.fixture
+def passing(tmp_path: Path) -> Iterator[Drive]:
+    """One that hands plain files to the kernel, if that has passthrough."""
+    drive = Drive(tmp_path)
+    drive.start()
+    try:
+        if not drive.command("status")["passthrough"]:
+            pytest.skip("this kernel has no FUSE passthrough")
+        yield drive
+        drive.assert_calm()
+    finally:
+        drive.stop()
+    drive.assert_sound()

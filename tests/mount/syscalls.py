@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 NOREPLACE, EXCHANGE = 1, 2
+KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 0x10
 NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2
 _AT_FDCWD = -100
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -17,6 +18,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def rename2(source: Path, target: Path, flags: int) -> None:
     """renameat2(2)."""
     if _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
+    """fallocate(2)."""
+    if _libc.fallocate64(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

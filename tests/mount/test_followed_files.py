@@ -13,6 +13,7 @@ from typing import IO
 import pytest
 
 from tests.drive import Drive, wait_until
+from tests.mount.syscalls import ZERO_RANGE, fallocate
 
 pytestmark = pytest.mark.mount
 
@@ -132,6 +133,17 @@ def test_who_reads_a_commit_keeps_what_that_has(scene: tuple[Path, Path, IO[byte
                 writer.write(OTHER)
         os.posix_fadvise(reader.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         assert os.pread(reader.fileno(), 2 * len(LONG), 0) == LONG
+
+
+def test_zeros_that_are_refused_do_not_make_a_file_longer(scene: tuple[Path, Path, IO[bytes]]) -> None:
+    log, kept, appending = scene
+    with contextlib.suppress(OSError):
+        fallocate(appending.fileno(), ZERO_RANGE, 1000, len(LONG))
+        assert log.read_bytes() == LONG[:1000] + bytes(len(LONG))
+    assert log.stat().st_size in (len(LONG), len(LONG) + 1000)
+    assert kept.read_bytes() == LONG
+    if log.stat().st_size == len(LONG):
+        assert log.read_bytes() == LONG
 
 
 def test_a_copy_of_what_a_commit_has_is_that_whatever_is_written_meanwhile(

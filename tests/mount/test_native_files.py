@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 
 from filmfs.mount.native import hooks
 from tests.drive import Drive, run, wait_until
+from tests.mount.sealed import seal, sealed_file
 from tests.mount.syscalls import fails
 
 pytestmark = [pytest.mark.mount, pytest.mark.skipif(os.getuid() != 0, reason="passthrough needs root")]
@@ -26,39 +26,15 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def drive(tmp_path: Path) -> Iterator[Drive]:
+def drive(passing: Drive) -> Drive:
     """A mount that hands plain files to the kernel."""
-    drive = Drive(tmp_path)
-    drive.start()
-    try:
-        if not drive.command("status")["passthrough"]:
-            pytest.skip("this kernel has no FUSE passthrough")
-        yield drive
-        drive.assert_calm()
-    finally:
-        drive.stop()
-    drive.assert_sound()
-
-
-def seal(drive: Drive) -> None:
-    """Returns when all closed files are hashed, and what that left over is gone."""
-    wait_until(lambda: drive.command("status")["unsealed_files"] == 0, "sealing")
-    drive.command("flush")
+    return passing
 
 
 def counts(drive: Drive) -> dict[str, int]:
     """Requests for bytes that the daemon got."""
     found: dict[str, Any] = drive.command("status")["requests"]
     return found
-
-
-def sealed_file(drive: Drive, name: str, data: bytes) -> Path:
-    """A file whose bytes are one sealed blob."""
-    path = drive.main / name
-    path.write_bytes(data)
-    drive.commit(message=name)
-    seal(drive)
-    return path
 
 
 def test_a_whole_blob_is_read_and_a_new_file_written_without_the_daemon(drive: Drive) -> None:
@@ -244,67 +220,6 @@ def test_what_was_synced_through_a_mapping_survives_a_kill(drive: Drive) -> None
         os.close(file)
     drive.start()
     assert (drive.main / "f").read_bytes()[MIB : MIB + 5] == b"bytes"
-
-
-def test_a_copy_inside_the_mount_stores_nothing(drive: Drive) -> None:
-    data = os.urandom(8 * MIB)
-    path = sealed_file(drive, "a", data)
-    before = drive.size_on_disk()
-    run("cp", path, drive.main / "b")
-    assert (drive.main / "b").read_bytes() == data
-    drive.commit()
-    seal(drive)
-    assert drive.size_on_disk() <= before + 4096
-    with (drive.main / "b").open("r+b") as writer:
-        writer.write(b"not a")
-    assert path.read_bytes() == data
-    assert (drive.main / "b").read_bytes() == b"not a" + data[5:]
-
-
-def test_ranges_of_files_are_copied_to_any_place(drive: Drive) -> None:
-    data = os.urandom(3 * MIB)
-    path = sealed_file(drive, "a", data)
-    with path.open("rb") as source, (drive.main / "b").open("wb") as target:
-        target.write(b"head")
-        target.flush()
-        assert os.copy_file_range(source.fileno(), target.fileno(), 2 * MIB, MIB - 7, 4) == 2 * MIB
-        os.lseek(target.fileno(), 0, os.SEEK_END)
-        os.write(target.fileno(), b"tail")
-        assert os.copy_file_range(source.fileno(), target.fileno(), 100, 3 * MIB - 50, 1) == 50
-    expected = bytearray(b"head" + data[MIB - 7 : 3 * MIB - 7] + b"tail")
-    expected[1:51] = data[-50:]
-    assert (drive.main / "b").read_bytes() == expected
-    drive.restart()
-    assert (drive.main / "b").read_bytes() == expected
-
-
-def test_a_copy_into_a_file_that_is_written_through_moves_bytes(drive: Drive) -> None:
-    data = os.urandom(2 * MIB)
-    path = sealed_file(drive, "a", data)
-    with (drive.main / "b").open("wb") as target:
-        target.write(b"1234")
-        target.flush()
-        with path.open("rb") as source:
-            done = 0
-            while done < len(data):
-                done += os.copy_file_range(source.fileno(), target.fileno(), len(data) - done)
-    assert (drive.main / "b").read_bytes() == b"1234" + data
-
-
-def test_holes_are_found_made_and_kept(drive: Drive) -> None:
-    for name, access in (("past the daemon", os.O_WRONLY), ("by the daemon", os.O_RDWR)):
-        with open(os.open(drive.main / name, access | os.O_CREAT, 0o600), "wb") as file:
-            descriptor = file.fileno()
-            os.pwrite(descriptor, b"a" * MIB, 4 * MIB)
-            assert os.lseek(descriptor, 0, os.SEEK_DATA) == 4 * MIB
-            assert os.lseek(descriptor, 4 * MIB, os.SEEK_HOLE) == 5 * MIB
-            with fails(errno.ENXIO):
-                os.lseek(descriptor, 5 * MIB, os.SEEK_DATA)
-            subprocess.run(["fallocate", "-p", "-o", str(4 * MIB), "-l", "8192", drive.main / name], check=True)
-            os.posix_fallocate(descriptor, 0, 6 * MIB)
-        assert (drive.main / name).stat().st_size == 6 * MIB
-        data = (drive.main / name).read_bytes()
-        assert data == bytes(4 * MIB + 8192) + b"a" * (MIB - 8192) + bytes(MIB)
 
 
 def test_names_of_our_own_requests_cannot_be_asked_for(drive: Drive) -> None:

@@ -6,7 +6,6 @@ again), as one whole blob, or as a new file. Commits, sealing and remounts come 
 FILMFS_RANDOM_FILE_STEPS asks for longer runs, FILMFS_SEED for one that failed.
 """
 
-import ctypes
 import errno
 import mmap
 import os
@@ -19,15 +18,13 @@ from pathlib import Path
 import pytest
 
 from tests.drive import Drive, wait_until
+from tests.mount.syscalls import KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE, fallocate
 
 pytestmark = pytest.mark.mount
 
 STEPS = int(os.environ.get("FILMFS_RANDOM_FILE_STEPS", "700"))
 SIZE = 3 << 20
 MOST = 1 << 17
-KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 0x10
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 class Film:
@@ -139,10 +136,13 @@ class Film:
 
     def _fallocate(self, mode: int, at: int, length: int) -> bool:
         """fallocate(2); False where the mount says that it has no such thing."""
-        if _libc.fallocate(self.descriptor, mode, at, length) == 0:
-            return True
-        assert ctypes.get_errno() == errno.EOPNOTSUPP, os.strerror(ctypes.get_errno())
-        return False
+        try:
+            fallocate(self.descriptor, mode, at, length)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            return False
+        return True
 
     def copy(self) -> None:
         source, length = self._range_inside()

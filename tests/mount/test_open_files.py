@@ -14,8 +14,10 @@ from filmfs.core.errors import CrossBranch, FilmFSError, Stale, TooLarge
 from filmfs.core.ids import ROOT_FILE, BranchId
 from filmfs.mount.flushing import Flusher
 from filmfs.versioning.rows import Kind
-from filmfs.vfs.filesystem import Changes, FileSystem
+from filmfs.vfs.changes import Changes
+from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId, Space, node_id, split_node
+from filmfs.vfs.ranges import write_at
 from tests.support import Ticks
 
 MIB = 1 << 20
@@ -49,7 +51,7 @@ class Writer:
     def write(self, handle: int, offset: int, data: bytes) -> None:
         file = self.fs.file(handle).file
         assert file is not None
-        file.write(offset, data)
+        write_at(file, offset, data)
 
     def read(self, node: NodeId) -> bytes:
         handle = self.fs.open(node, writing=False)

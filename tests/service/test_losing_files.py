@@ -16,8 +16,10 @@ from filmfs.core.ids import ROOT_FILE, BranchId
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.lost import Loss
 from filmfs.versioning.rows import Kind
-from filmfs.vfs.filesystem import Changes, FileSystem
+from filmfs.vfs.changes import Changes
+from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId, Space, node_id, split_node
+from filmfs.vfs.ranges import write_at
 from tests.crash.scene import assert_sound
 from tests.service.losing import LosingDisk, seal, settle
 from tests.support import Ticks, main_of
@@ -108,7 +110,7 @@ class LosingFiles(RuleBasedStateMachine):
             os.pwrite(descriptor, what, offset)
             os.close(descriptor)
         else:
-            opened.write(offset, what)
+            write_at(opened, offset, what)
         self.now_is(file, file.data[:offset] + what + file.data[offset + len(what) :])
         assert opened.size == len(file.data)
 

@@ -11,10 +11,11 @@ from filmfs.archive import Archive, Mode
 from filmfs.core.errors import DiskFailure, FilmFSError, LostBytes, Stale
 from filmfs.core.ids import ROOT_FILE, BranchId
 from filmfs.versioning.rows import Kind
-from filmfs.vfs.filesystem import Changes, FileSystem
+from filmfs.vfs.changes import Changes
+from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId, Space, node_id
 from filmfs.vfs.openfiles import OpenFile
-from filmfs.vfs.ranges import copy_range
+from filmfs.vfs.ranges import copy_range, write_at
 from tests.crash.scene import assert_sound
 from tests.service.losing import LosingDisk, seal, settle
 from tests.support import Ticks, main_of
@@ -52,7 +53,7 @@ class Bench:
     def write(self, node: NodeId, data: bytes) -> None:
         """Opens it to be written anew, and closes it."""
         handle, file = self.open(node, truncate=True)
-        file.write(0, data)
+        write_at(file, 0, data)
         self.fs.close(handle)
 
     def past_us(self, file: OpenFile, data: bytes, offset: int) -> None:
@@ -108,11 +109,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_a_commit_of_a_lost_file_keeps_its_bytes_when_that_is_written_anew_and_again(bench: Bench) -> None:
     node, written = bench.make(b"f"), noise(100_000, 2)
     handle, file = bench.open(node)
-    file.write(0, noise(9000))
+    write_at(file, 0, noise(9000))
     bench.flush(losing=1)
     bench.fs.close(handle)
     handle, file = bench.open(node, truncate=True)
-    file.write(0, written)
+    write_at(file, 0, written)
     bench.flush()
     assert not bench.is_lost(node)
     bench.commit()
@@ -128,12 +129,12 @@ def test_a_commit_of_a_lost_file_keeps_its_bytes_when_that_is_written_anew_and_a
 def test_a_row_that_falls_back_has_the_length_that_its_bytes_have(bench: Bench) -> None:
     node = bench.make(b"f")
     handle, file = bench.open(node)
-    file.write(0, noise(9000))
+    write_at(file, 0, noise(9000))
     bench.flush()
-    file.write(9000, noise(50))
+    write_at(file, 9000, noise(50))
     bench.fs.close(handle)
     handle, file = bench.open(node)
-    file.write(0, b"edit")
+    write_at(file, 0, b"edit")
     bench.flush(losing=2)
     assert bench.is_lost(node)
     bench.archive.close()
@@ -175,9 +176,9 @@ def test_what_a_file_was_at_a_close_is_durable_though_what_follows_is_lost(bench
 def test_an_edit_of_what_a_branch_has_of_a_lost_file_is_durable(bench: Bench) -> None:
     node, durable = bench.make(b"f"), noise(500_000)
     handle, file = bench.open(node)
-    file.write(0, durable)
+    write_at(file, 0, durable)
     bench.flush()
-    file.write(500_000, noise(500_000, 2))
+    write_at(file, 500_000, noise(500_000, 2))
     bench.fs.close(handle)
     bench.commit()
     bench.flush(losing=1)
@@ -185,7 +186,7 @@ def test_an_edit_of_what_a_branch_has_of_a_lost_file_is_durable(bench: Bench) ->
     bench.flush()
     other = bench.fs.lookup(node_id(Space(bench.history.table.get("other").id), ROOT_FILE), b"f")[0].node
     handle, file = bench.open(other)
-    file.write(0, b"edit")
+    write_at(file, 0, b"edit")
     bench.flush()
     assert not bench.is_lost(other)
     bench.fs.close(handle)
@@ -200,16 +201,16 @@ def test_a_commit_of_a_lost_file_does_not_change_with_the_session_that_goes_on(b
     """It falls back on what was durable in the middle of a session that then writes in place."""
     node, durable = bench.make(b"f"), noise(500_000)
     handle, file = bench.open(node)
-    file.write(0, noise(9000, 2))
+    write_at(file, 0, noise(9000, 2))
     bench.flush(losing=1)
     bench.fs.close(handle)
     handle, file = bench.open(node, truncate=True)
-    file.write(0, durable)
+    write_at(file, 0, durable)
     bench.flush()
     bench.commit()
     bench.flush()
     assert bench.read("main@2", "f") == durable
-    file.write(0, noise(300_000, 3))
+    write_at(file, 0, noise(300_000, 3))
     bench.flush()
     assert bench.read("main@2", "f") == durable
     bench.fs.close(handle)
@@ -221,11 +222,11 @@ def test_a_commit_of_a_lost_file_does_not_change_with_the_session_that_goes_on(b
 def test_bytes_that_are_needed_again_are_synced_before_they_are_hashed(bench: Bench) -> None:
     node = bench.make(b"f")
     handle, file = bench.open(node)
-    file.write(0, noise(500_000))
+    write_at(file, 0, noise(500_000))
     bench.flush()
-    file.write(0, noise(500_000, 2))
+    write_at(file, 0, noise(500_000, 2))
     bench.fs.change(node, Changes(size=0))
-    file.write(0, noise(300_000, 3))
+    write_at(file, 0, noise(300_000, 3))
     bench.flush(losing=1)
     bench.fs.close(handle)
     bench.disk.fails_at = 1  # the pages that were written over and not synced are lost too
