@@ -143,9 +143,7 @@ class Operations(FileOperations):
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         if self.memory.is_cold:
             await self.memory.touch_listing(fh, start_id)
-        reader = self._fs.read_directory(fh, start_id)
-        while (found := reader.next()) is not None:
-            name, attributes, position = found
+        for name, attributes, position in self._fs.read_directory(fh, start_id):
             if not pyfuse3.readdir_reply(token, FileNameT(name), entry(attributes, name), position):
                 return
 

@@ -112,7 +112,7 @@ class Entry(NamedTuple):
     def of_value(cls, key: bytes, value: list[Any]) -> "Entry":
         """The entry that as_value() stored."""
         file, kind, name = value
-        return cls(file, _KINDS[kind], key if name is None else name)
+        return tuple.__new__(cls, (file, _KINDS[kind], key if name is None else name))
 
 
 def nearest_time(time: int) -> int:

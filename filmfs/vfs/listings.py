@@ -4,12 +4,11 @@ A position counts what was listed before it and leads to the same name for as lo
 given only the names are kept: ten megabytes for a million files.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from filmfs.versioning.listing import Listing
 from filmfs.versioning.rows import Entry
-from filmfs.vfs.nodes import Attributes, NodeId
+from filmfs.vfs.nodes import NodeId
 
 Listed = tuple[bytes, NodeId | Entry | None]
 """A name in a directory, and the node or the entry of the same space that it leads to; None when it is gone."""
@@ -29,23 +28,26 @@ class DirectoryListing:
         self._changes = -1  # when the block was read
         self._block: list[tuple[bytes, Entry | None]] = []
 
-    def at(self, position: int) -> Listed | None:
-        """What stands at a position; None at the end."""
-        if position < len(self._fixed):
-            return self._fixed[position]
-        number, index = divmod(position - len(self._fixed), BLOCK)
-        # Who comes back with a position of another opening (an NFS server does) has not been here yet.
-        while len(self._blocks) < number and self._turn_to(len(self._blocks)):
-            pass
-        if number != self._at and not self._turn_to(number):
-            return None
-        if index >= len(self._block):
-            return None
-        key, entry = self._block[index]
-        if self._entries is not None and self._changes != self._entries.changes():
-            # A name that went would be remembered by whoever is told of it, while its inode lives on.
-            entry = self._entries.at(key)
-        return (key, None) if entry is None else (entry.name, entry)
+    def since(self, position: int) -> Iterator[Listed]:
+        """What stands at a position and at those that follow. To be used before anything else is done."""
+        yield from self._fixed[position:]
+        position = max(0, position - len(self._fixed))
+        while True:
+            number, index = divmod(position, BLOCK)
+            # Who comes back with a position of another opening (an NFS server does) has not been here yet.
+            while len(self._blocks) < number and self._turn_to(len(self._blocks)):
+                pass
+            if number != self._at and not self._turn_to(number):
+                return
+            block = self._block[index:]
+            if self._entries is not None and self._changes != self._entries.changes():
+                # A name that went would be remembered by whoever is told of it, while its inode lives on.
+                block = [(key, self._entries.at(key)) for key, _ in block]
+            for key, entry in block:
+                yield (key, None) if entry is None else (entry.name, entry)
+            if len(self._block) < BLOCK:
+                return
+            position += len(block)
 
     def following(self, position: int) -> tuple[bytes, int] | None:
         """Which entries are read next for a position: so many after a name key. None when they are at hand."""
@@ -79,21 +81,3 @@ class DirectoryListing:
             block += more
             last = more[-1][0]
         return block
-
-
-@dataclass(slots=True)
-class DirectoryReader:
-    """Gives listed entries one by one: (name, attributes, the position after it)."""
-
-    listing: DirectoryListing
-    attributes: Callable[[NodeId | Entry | None], Attributes | None]
-    position: int
-
-    def next(self) -> tuple[bytes, Attributes, int] | None:
-        """The next entry that still exists; None at the end."""
-        while (found := self.listing.at(self.position)) is not None:
-            self.position += 1
-            attributes = self.attributes(found[1])
-            if attributes is not None:
-                return found[0], attributes, self.position
-        return None

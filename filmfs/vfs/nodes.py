@@ -91,7 +91,8 @@ def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True, live: bool
     elif kind is Kind.FILE:
         rdev = 0
     bits = _TYPE_BITS[kind] | mode
-    return Attributes._make((node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable, live))
+    made = (node, bits, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, btime, stable, live)
+    return tuple.__new__(Attributes, made)
 
 
 class ViewNumbers:

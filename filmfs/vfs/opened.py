@@ -56,8 +56,9 @@ class Opened:
 
     def at(self, node: NodeId) -> OpenFile | None:
         """The open file that a node shows: what its readers opened, if they went on with that."""
-        retired = self._retired.get(node) if self._retired else None
-        return retired or self.find(*split_node(node))
+        if not self._files and not self._retired:
+            return None
+        return self._retired.get(node) or self.find(*split_node(node))
 
     def before_open(self, node: NodeId) -> Callable[[], None] | None:
         """Work for another thread, after which `open` waits for no disk; None when there is none to do."""

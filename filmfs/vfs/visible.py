@@ -6,8 +6,7 @@ FileSystem is this tree, and what changes it; it is what doors call.
 
 import contextlib
 import os
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from stat import S_ISDIR
 from typing import Any
 
@@ -24,7 +23,7 @@ from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs
 from filmfs.vfs import xattrs
 from filmfs.vfs.handles import DirectoryHandle, Handles
-from filmfs.vfs.listings import BLOCK, DirectoryListing, DirectoryReader
+from filmfs.vfs.listings import BLOCK, DirectoryListing
 from filmfs.vfs.namespace import FILMFS, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
 from filmfs.vfs.opened import Opened
@@ -162,15 +161,21 @@ class VisibleTree:
         """The last of a directory's handle."""
         self._handles.remove(handle)
 
-    def read_directory(self, handle: int, start: int) -> DirectoryReader:
-        """What the directory lists from position `start`; position 0 lists anew. `.` and `..` come first."""
+    def read_directory(self, handle: int, start: int) -> Iterator[tuple[bytes, Attributes, int]]:
+        """What the directory lists from position `start`, each with the position after it; 0 lists anew.
+
+        `.` and `..` come first. To be used before anything else is done.
+        """
         found = self._handles.directory(handle)
         if start == 0 or found.listing is None:
             found.listing = self._listing(found.node)
             self.accessed(found.node)
         space = split_node(found.node)[0]
         view = None if space == VIRTUAL else self._spaces.view(space)
-        return DirectoryReader(found.listing, partial(self._listed, space, view), start)
+        for position, (name, entry) in enumerate(found.listing.since(start), start + 1):
+            attributes = self._listed(space, view, entry)
+            if attributes is not None:
+                yield name, attributes, position
 
     def following(self, handle: int, start: int) -> tuple[FileId, bytes, int] | None:
         """What `read_directory` will read of the database: so many entries of a directory after a name key."""

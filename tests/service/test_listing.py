@@ -28,9 +28,7 @@ def tree(archive: Archive) -> Tree:
 
 
 def _names(listing: DirectoryListing, start: int = 0) -> list[bytes]:
-    found = iter(lambda: listing.at(next(positions)), None)
-    positions = itertools.count(start)
-    return [name for name, entry in found if entry is not None]
+    return [name for name, entry in listing.since(start) if entry is not None]
 
 
 def _listing(tree: Tree) -> DirectoryListing:
@@ -57,7 +55,7 @@ def test_all_are_listed_while_they_are_removed_and_flushed(archive: Archive, tre
     listing = _listing(tree)
     found = []
     for position in itertools.count():
-        item = listing.at(position)
+        item = next(listing.since(position), None)
         if item is None:
             break
         found.append(item[0])
@@ -76,7 +74,7 @@ def test_a_position_leads_to_the_same_name_whatever_went_or_came_before_it(archi
     tree.make(ROOT_FILE, b"f00000-new", an_inode())
     archive.history.flush()
     for position in (701, 1100, 3, 1499, 1200):
-        item = listing.at(position)
+        item = next(listing.since(position), None)
         assert item is not None
         assert item[0] == before[position]
         assert (item[1] is None) == (position < 700)
