@@ -24,6 +24,7 @@ class DirectoryListing:
         self._entries = entries
         self._blocks: list[bytes] = []  # the name keys of each block, joined by zeros
         self._last = b""
+        self._goes_on = True
         self._at = -1
         self._changes = -1  # when the block was read
         self._block: list[tuple[bytes, Entry | None]] = []
@@ -31,23 +32,20 @@ class DirectoryListing:
     def since(self, position: int) -> Iterator[Listed]:
         """What stands at a position and at those that follow. To be used before anything else is done."""
         yield from self._fixed[position:]
-        position = max(0, position - len(self._fixed))
-        while True:
+        position, entries = max(0, position - len(self._fixed)), self._entries
+        while entries is not None:
             number, index = divmod(position, BLOCK)
             # Who comes back with a position of another opening (an NFS server does) has not been here yet.
             while len(self._blocks) < number and self._turn_to(len(self._blocks)):
                 pass
             if number != self._at and not self._turn_to(number):
                 return
-            block = self._block[index:]
-            if self._entries is not None and self._changes != self._entries.changes():
+            changed = self._changes != entries.changes()
+            for key, then in self._block[index:]:
                 # A name that went would be remembered by whoever is told of it, while its inode lives on.
-                block = [(key, self._entries.at(key)) for key, _ in block]
-            for key, entry in block:
+                entry = entries.at(key) if changed else then
                 yield (key, None) if entry is None else (entry.name, entry)
-            if len(self._block) < BLOCK:
-                return
-            position += len(block)
+            position = (number + 1) * BLOCK
 
     def following(self, position: int) -> tuple[bytes, int] | None:
         """Which entries are read next for a position: so many after a name key. None when they are at hand."""
@@ -57,6 +55,7 @@ class DirectoryListing:
         return (self._blocks[number - 1].rpartition(b"\0")[2] if 0 < number <= len(self._blocks) else b""), BLOCK
 
     def _turn_to(self, number: int) -> bool:
+        """Has a block at hand; False when there is none, and the one that was stays."""
         if self._entries is None or number > len(self._blocks):
             return False
         changes = self._entries.changes()
@@ -64,11 +63,13 @@ class DirectoryListing:
             keys = self._blocks[number].split(b"\0")
             self._block = [(key, self._entries.at(key)) for key in keys]
         else:
-            self._block = self._next_block(self._entries)
-            if not self._block:
+            block = self._next_block(self._entries) if self._goes_on else []
+            if not block:
                 return False
-            self._last = self._block[-1][0]
-            self._blocks.append(b"\0".join(key for key, _ in self._block))
+            self._block = block
+            self._last = block[-1][0]
+            self._goes_on = len(block) == BLOCK  # after a shorter one no position could be reckoned
+            self._blocks.append(b"\0".join(key for key, _ in block))
         self._at = number
         self._changes = changes
         return True

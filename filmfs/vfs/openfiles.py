@@ -14,7 +14,7 @@ from filmfs.core.errors import FilmFSError, TooLarge, Unsupported
 from filmfs.core.extents import Extent, ExtentMap, Hole
 from filmfs.core.ids import BlobId, ContentId, DraftId, FileId
 from filmfs.store.contents import Contents
-from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE
+from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE
 from filmfs.versioning.history import History
 from filmfs.versioning.rows import EDITED, Inode
 from filmfs.versioning.tree import Tree
@@ -259,8 +259,7 @@ class OpenFile(ShownFile):
     def punch(self, start: int, end: int) -> None:
         """Makes the bytes [start, end) inside the file a hole."""
         if self._through is not None:
-            if self.closed_under_it():
-                raise Unsupported("what the file was when it was closed lies there")
+            self._refuse_if_closed_under_it()
             self._through.allocate(PUNCH_HOLE, start, end - start)
             return
         (self._writing or self._begin()).punch(start, end)
@@ -272,6 +271,15 @@ class OpenFile(ShownFile):
             self._through.allocate(KEEP_SIZE if keep_size else 0, start, end - start)
         elif not keep_size and end > self.size:
             self.truncate(end)
+
+    def zero(self, start: int, end: int, *, keep_size: bool) -> None:
+        """Makes the bytes [start, end) zeros, with room for them in a plain file."""
+        if self._through is not None:
+            self._refuse_if_closed_under_it()
+            self._through.allocate(ZERO_RANGE | (KEEP_SIZE if keep_size else 0), start, end - start)
+            return
+        self.allocate(start, end, keep_size=keep_size)
+        self.punch(start, end)
 
     def truncate(self, size: int) -> None:
         """Cuts the file, or lets it grow by a hole."""
@@ -296,6 +304,10 @@ class OpenFile(ShownFile):
         assert isinstance(self.view, Tree)
         self._tell_change()
         self._drafting = Drafting(self._history, self.view, self.file, before)
+
+    def _refuse_if_closed_under_it(self) -> None:
+        if self.closed_under_it():
+            raise Unsupported("what the file was when it was closed lies there")
 
     def _touch(self) -> None:
         self.mtime = self._history.clock()

@@ -2,11 +2,11 @@
 
 import os
 
-from filmfs.core.errors import ReadOnly, Unsupported
+from filmfs.core.errors import ReadOnly, TooLarge, Unsupported
 from filmfs.core.extents import Extent, Hole
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE
 from filmfs.vfs.handles import FileHandle
-from filmfs.vfs.openfiles import OpenFile
+from filmfs.vfs.openfiles import SIZE_MAX, OpenFile
 from filmfs.vfs.writing import write_placed
 
 _SMALL = 1 << 16  # a shorter copy is bytes: an extent would cost more than it saves
@@ -63,16 +63,16 @@ def seek(handle: FileHandle, offset: int, whence: int) -> int | None:
 
 
 def allocate(handle: FileHandle, offset: int, length: int, mode: int) -> None:
-    """fallocate(2): room, holes and zeros. Raises Unsupported for other modes."""
+    """fallocate(2): room, holes and zeros. Raises TooLarge, and Unsupported for other modes."""
     file = _writable(handle)
+    if not mode & KEEP_SIZE and offset + length > SIZE_MAX:
+        raise TooLarge("a file cannot be that large")
     if mode & ~KEEP_SIZE == 0:
         file.allocate(offset, offset + length, keep_size=bool(mode & KEEP_SIZE))
     elif mode == PUNCH_HOLE:
         file.punch(offset, offset + length)
     elif mode & ~KEEP_SIZE == ZERO_RANGE:
-        file.punch(offset, offset + length)
-        if not mode & KEEP_SIZE:
-            file.allocate(offset, offset + length, keep_size=False)
+        file.zero(offset, offset + length, keep_size=bool(mode & KEEP_SIZE))
     else:
         raise Unsupported("this way of changing a file's room is not known here")
 

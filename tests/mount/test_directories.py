@@ -50,6 +50,21 @@ def test_a_name_that_went_while_its_directory_was_listed_is_gone(work: Path, cha
                 os.stat(work / LATE)
 
 
+@pytest.mark.parametrize("count", [510, 512, 1024])
+def test_a_directory_of_any_length_is_listed_whole_and_from_any_position(work: Path, count: int) -> None:
+    for number in range(count):
+        os.mknod(work / f"{number:06}")
+    with Listing(work) as listing:
+        positions, names = [], []
+        while (name := listing.next()) is not None:
+            names.append(name)
+            positions.append(listing.tell())
+        assert sorted(names) == sorted([".", "..", *(f"{number:06}" for number in range(count))])
+        for at in (count - 10, 0, count + 1, 300):
+            listing.seek(positions[at])
+            assert listing.rest() == names[at + 1 :]
+
+
 def test_a_name_that_leads_elsewhere_since_it_was_listed_leads_there(work: Path) -> None:
     _fill(work)
     (work / "new").write_text("new")

@@ -1,6 +1,7 @@
 """Files that some look at while others go on writing them: logs, recordings."""
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ from typing import IO
 import pytest
 
 from tests.drive import Drive, wait_until
-from tests.mount.syscalls import ZERO_RANGE, fallocate
+from tests.mount.syscalls import ZERO_RANGE, fails, fallocate
 
 pytestmark = pytest.mark.mount
 
@@ -144,6 +145,17 @@ def test_zeros_that_are_refused_do_not_make_a_file_longer(scene: tuple[Path, Pat
     assert kept.read_bytes() == LONG
     if log.stat().st_size == len(LONG):
         assert log.read_bytes() == LONG
+
+
+@pytest.mark.parametrize("size", [1000, 300_000])
+def test_zeros_beyond_the_largest_length_leave_the_bytes(mounted: Drive, size: int) -> None:
+    path, data = mounted.main / "file", LONG[:size]
+    path.write_bytes(data)
+    with open(path, "r+b", buffering=0) as file, fails(errno.EFBIG):
+        fallocate(file.fileno(), ZERO_RANGE, 0, 20 << 40)
+    assert path.read_bytes() == data
+    mounted.restart()
+    assert path.read_bytes() == data
 
 
 def test_a_copy_of_what_a_commit_has_is_that_whatever_is_written_meanwhile(

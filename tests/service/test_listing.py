@@ -66,6 +66,21 @@ def test_all_are_listed_while_they_are_removed_and_flushed(archive: Archive, tre
     assert tree.is_empty(ROOT_FILE)
 
 
+@pytest.mark.parametrize("count", [511, 512, 513, 1024])
+def test_who_read_to_the_end_finds_every_position_again(archive: Archive, count: int) -> None:
+    _, tree = main_of(archive)
+    for number in range(count):
+        make_file(archive, tree, b"f%05d" % number)
+    listing = _listing(tree)
+    names = _names(listing)
+    assert len(names) == count
+    for start in (0, count - 10, count, 511, count + 700, count - 1):
+        assert _names(listing, start) == names[start:]
+    make_file(archive, tree, b"later")
+    assert set(_names(listing, count + 700)) <= {b"later"}
+    assert _names(listing)[:count] == names
+
+
 def test_a_position_leads_to_the_same_name_whatever_went_or_came_before_it(archive: Archive, tree: Tree) -> None:
     listing = _listing(tree)
     before = _names(listing)

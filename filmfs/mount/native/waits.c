@@ -2,8 +2,9 @@
  *
  * A program that looks up one name after another asks again some microseconds after each answer. A processor that went
  * to sleep meanwhile needs longer than that to wake, a virtual one several times as long. So after a request that came
- * within AWAKE_NS of the wait for it, the next is waited for awake, and anybody else who wants the processor has it
- * before us. One that does not come within that time ends it: a burst costs its own length and AWAKE_NS more.
+ * within AWAKE_NS of the wait for it, the next is waited for awake. One that does not come within that time ends it: a
+ * burst costs its own length and AWAKE_NS more. Anybody else who wants the processor is given it; who does so loses it
+ * for long, so then nothing is waited for awake for a while.
  */
 #define _GNU_SOURCE
 #include "hooks.h"
@@ -13,8 +14,11 @@
 #include <time.h>
 
 #define AWAKE_NS 60000
+#define YIELD_NS 20000 /* to give way to nobody takes less */
+#define ALONE_NS 100000000
 
-static bool in_burst, came; /* both of the one thread that waits */
+static bool in_burst, came; /* these are of the one thread that waits */
+static int64_t crowded_until;
 
 void waits_note_request(bool is_for_python) { came = is_for_python; }
 
@@ -26,12 +30,16 @@ static int64_t now(void) {
 
 bool waits_until_readable(int fd, unsigned most_us) {
     struct pollfd ask = {.fd = fd, .events = POLLIN};
-    int64_t start = now();
+    int64_t start = now(), at = start;
     int ready = poll(&ask, 1, 0);
     if (in_burst && came && most_us)
-        while (!ready && now() - start < AWAKE_NS) {
+        while (!ready && at - start < AWAKE_NS && at >= crowded_until) {
             sched_yield();
             ready = poll(&ask, 1, 0);
+            int64_t before = at;
+            at = now();
+            if (at - before > YIELD_NS)
+                crowded_until = at + ALONE_NS;
         }
     if (!ready && most_us) {
         struct timespec moment = {most_us / 1000000, most_us % 1000000 * 1000};
