@@ -10,7 +10,7 @@ and a new one written (see `through`), without us. All handles of an OpenFile go
 from collections.abc import Callable
 from stat import S_ISGID, S_ISUID
 
-from filmfs.core.errors import FilmFSError, TooLarge, Unsupported
+from filmfs.core.errors import FilmFSError, TooLarge
 from filmfs.core.extents import Extent, ExtentMap, Hole
 from filmfs.core.ids import BlobId, ContentId, DraftId, FileId
 from filmfs.store.contents import Contents
@@ -20,7 +20,7 @@ from filmfs.versioning.rows import EDITED, Inode
 from filmfs.versioning.tree import Tree
 from filmfs.versioning.view import View
 from filmfs.vfs.drafting import Drafting, drop_draft
-from filmfs.vfs.shown import ShownFile
+from filmfs.vfs.straight import StraightFile
 from filmfs.vfs.through import Through
 from filmfs.vfs.writing import Placed, Writing, before_first_write
 
@@ -29,7 +29,7 @@ STRAIGHT_MIN = 1 << 20  # a smaller file gains nothing from being read past us
 _PATCHES = 8  # a file in which so much was written twice while it was made is no recording
 
 
-class OpenFile(ShownFile):
+class OpenFile(StraightFile):
     """One file of one view with open handles. Owned by the thread that owns the tree."""
 
     def __init__(self, history: History, contents: Contents, view: View, file: FileId) -> None:
@@ -37,13 +37,9 @@ class OpenFile(ShownFile):
         self.handles = 0
         self.writers = 0
         self.mtime = self._last.mtime
-        self.modified = False  # holds something that its row does not say yet
-        self.straight = False  # its handles go to one plain file, past us
         self.trouble: FilmFSError | None = None  # why its row cannot say what it holds
         self.is_turned_back = False  # its node is one that it had before: what a door remembers of that may be old
-        self._drafting: Drafting | None = None  # set while a writing session lasts, and with it one of these two
-        self._writing: Writing | None = None
-        self._through: Through | None = None
+        self._writing: Writing | None = None  # while a session lasts that does not go past us
         self._edited = self._last.rdev  # see rows.EDITED
         self._patches = 0  # writes over what was written before in the same session
 
@@ -63,11 +59,6 @@ class OpenFile(ShownFile):
     def is_being_written(self) -> bool:
         """Whether anything was changed since the last writer closed."""
         return self._drafting is not None
-
-    @property
-    def is_written_through(self) -> bool:
-        """Whether it may change without our being told."""
-        return self._through is not None
 
     @property
     def is_lost(self) -> bool:
@@ -120,36 +111,10 @@ class OpenFile(ShownFile):
             if blob is not None and not self._history.drafts.is_written(blob):
                 self.straight = self._contents.blobs.size_on_disk(blob) == self.size
 
-    def open_straight(self) -> int:
-        """The plain file that its handles go to, opened for reading; the descriptor is the caller's to close."""
-        if self._through is not None:
-            return self._through.duplicate()
-        blob = self._map.whole_blob
-        assert blob is not None
-        return self._contents.blobs.open(blob)
-
     @property
     def is_edited(self) -> bool:
         """Whether it was changed in place, by a database or a hand: it will be again, while others read it."""
         return bool(self._edited)
-
-    def shrinks_to(self, size: int) -> bool:
-        """Whether a cut to `size` must wait for a flush of the shorter file.
-
-        Otherwise a crash could leave a row that says more than the staging file has.
-        """
-        return self._through is not None and size < self._through.published
-
-    def will_shrink(self, size: int) -> None:
-        """Has the next flush say so: call `truncate` after it, or `will_not_shrink`."""
-        assert self._through is not None
-        self._through.will_shrink(size)
-        self.modified = True
-
-    @property
-    def written_past_us(self) -> BlobId | None:
-        """The staging file that its writers go to."""
-        return self._through.blob if self._through is not None else None
 
     def may_follow(self, blob: BlobId) -> bool:
         """Whether it is made of a staging file, does not write there and is not what was lost of it."""
@@ -165,17 +130,6 @@ class OpenFile(ShownFile):
         else:
             self._tell_change()
             self._map = self._map.moved(source, target)
-
-    def closed_under_it(self) -> set[DraftId]:
-        """Drafts of what it was, that lie in the staging file that is being written."""
-        if self._drafting is None or self._through is None:
-            return set()
-        return {draft for draft in self._history.drafts.users(self._through.blob) if draft != self._drafting.draft}
-
-    def will_not_shrink(self) -> None:
-        """Undoes `will_shrink`."""
-        if self._through is not None:
-            self._through.will_not_shrink()
 
     def set_mtime(self, mtime: int) -> None:
         """Somebody set the time of the last write."""
@@ -304,10 +258,6 @@ class OpenFile(ShownFile):
         assert isinstance(self.view, Tree)
         self._tell_change()
         self._drafting = Drafting(self._history, self.view, self.file, before)
-
-    def _refuse_if_closed_under_it(self) -> None:
-        if self.closed_under_it():
-            raise Unsupported("what the file was when it was closed lies there")
 
     def _touch(self) -> None:
         self.mtime = self._history.clock()
