@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define AWAKE_NS 60000
-#define YIELD_NS 20000 /* to give way to nobody takes less */
+#define YIELD_NS 500000 /* who only works between two requests takes less */
 #define ALONE_NS 100000000
 
 static bool in_burst, came; /* these are of the one thread that waits */
