@@ -15,7 +15,7 @@
 
 #define AWAKE_NS 60000
 #define YIELD_NS 500000 /* who only works between two requests takes less */
-#define ALONE_NS 100000000
+#define CROWDED_NS 100000000
 
 static bool in_burst, came; /* these are of the one thread that waits */
 static int64_t crowded_until;
@@ -39,7 +39,7 @@ bool waits_until_readable(int fd, unsigned most_us) {
             int64_t before = at;
             at = now();
             if (at - before > YIELD_NS)
-                crowded_until = at + ALONE_NS;
+                crowded_until = at + CROWDED_NS;
         }
     if (!ready && most_us) {
         struct timespec moment = {most_us / 1000000, most_us % 1000000 * 1000};
