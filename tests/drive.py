@@ -75,12 +75,13 @@ class Drive:
 
     def stop(self) -> None:
         """Unmounts, and waits until the daemon ended."""
-        if self.process is None:
+        process = self.process  # the watchdog may take it away
+        if process is None:
             return
         deadline = time.monotonic() + PATIENCE_S
-        while self.process.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None and time.monotonic() < deadline:
             if subprocess.run(["fusermount3", "-uq", self.mountpoint], check=False).returncode == 0:
-                self.process.wait(PATIENCE_S)
+                process.wait(PATIENCE_S)
                 break
             time.sleep(0.05)
         else:
@@ -89,9 +90,10 @@ class Drive:
 
     def kill(self) -> None:
         """kill -9, and clears the dead mount away."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(PATIENCE_S)
+        process = self.process
+        if process is not None:
+            process.kill()
+            process.wait(PATIENCE_S)
         self.clear()
         self._ended()
 
