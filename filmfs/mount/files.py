@@ -31,7 +31,7 @@ from filmfs.mount.memory import Memory
 from filmfs.mount.passing import Passing
 from filmfs.mount.patience import Patience
 from filmfs.mount.room import Room
-from filmfs.mount.translate import answers_fuse, entry
+from filmfs.mount.translate import answers_at_once, answers_fuse, entry, told
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.changes import Changes
 from filmfs.vfs.filesystem import FileSystem
@@ -68,7 +68,7 @@ class FileOperations(pyfuse3.Operations):
             await self._first(self._fs.history.spares.making())
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
         handle = self._open(made.node, flags & ~os.O_TRUNC, ctx)
-        return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(made, name)
+        return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(told(made, name))
 
     @answers_fuse
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
@@ -228,10 +228,14 @@ class FileOperations(pyfuse3.Operations):
     # No flush: the kernel is told once that there is none (ENOSYS), which spares a request at every close. Errors of
     # writing are told by write and fsync, and locks are the kernel's own.
 
-    @answers_fuse
-    async def release(self, fh: FileHandleT) -> None:
-        closed = self._fs.file(fh)
-        self._fs.close(fh)
+    @answers_at_once()
+    def release(self, fh: FileHandleT) -> None:
+        self.let_go(fh)
+
+    def let_go(self, handle: int) -> None:
+        """The last of an open file's handle."""
+        closed = self._fs.file(handle)
+        self._fs.close(handle)
         self._passing.closed(closed)
 
     @answers_fuse
@@ -272,7 +276,7 @@ class FileOperations(pyfuse3.Operations):
             self._is_as_before(NodeId(inode), error, waited=waited)
             raise
         forget_at_once([], self._fs.others(NodeId(inode)))
-        return entry(found)
+        return entry(told(found))
 
     @answers_fuse
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:

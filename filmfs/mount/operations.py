@@ -22,11 +22,11 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from filmfs.core.errors import NotFound
 from filmfs.core.paths import is_only_spelling, spellings
 from filmfs.mount.files import FileOperations
 from filmfs.mount.native import OWN_NAME
-from filmfs.mount.translate import answers_at_once, answers_fuse, entry, no_entry
+from filmfs.mount.quick import listed, look_up
+from filmfs.mount.translate import answers_at_once, answers_fuse, entry, told
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.nodes import NodeId
 
@@ -51,21 +51,14 @@ class Operations(FileOperations):
 
     @answers_at_once((0, 1))
     def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
-        try:
-            attributes, exact = self._fs.lookup(NodeId(parent_inode), name)
-        except NotFound:
-            # Names at the mount's root come and go behind the kernel's back, other spellings without its knowing.
-            if name.isascii() and self._fs.is_stable(NodeId(parent_inode)):
-                return no_entry()
-            raise
-        return entry(attributes, name, exact=exact)
+        return entry(look_up(self._fs, NodeId(parent_inode), name))
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         return None
 
     @answers_at_once(0)
     def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
-        return entry(self._fs.attributes(NodeId(inode)))
+        return entry(told(self._fs.attributes(NodeId(inode))))
 
     @answers_at_once(0)
     def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
@@ -78,24 +71,25 @@ class Operations(FileOperations):
         kind = _KINDS.get(S_IFMT(mode))
         if kind is None:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        return entry(self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev), name)
+        return entry(told(self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev), name))
 
     @answers_at_once((0, 1))
     def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
         author = _user_name(ctx.uid)
         made = self._fs.make(NodeId(parent_inode), name, Kind.DIRECTORY, mode, ctx.uid, ctx.gid, author=author)
-        return entry(made, name)
+        return entry(told(made, name))
 
     @answers_at_once((0, 1))
     def symlink(self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext) -> EntryAttributes:
         parent = NodeId(parent_inode)
-        return entry(self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target), name)
+        made = self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target)
+        return entry(told(made, name))
 
     @answers_at_once(0, (1, 2))
     def link(
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
-        return entry(self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name), new_name)
+        return entry(told(self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name), new_name))
 
     @answers_at_once((0, 1))
     def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
@@ -143,8 +137,8 @@ class Operations(FileOperations):
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         if self.memory.is_cold:
             await self.memory.touch_listing(fh, start_id)
-        for name, attributes, position in self._fs.read_directory(fh, start_id):
-            if not pyfuse3.readdir_reply(token, FileNameT(name), entry(attributes, name), position):
+        for name, what, position in listed(self._fs, fh, start_id):
+            if not pyfuse3.readdir_reply(token, FileNameT(name), entry(what), position):
                 return
 
     @answers_at_once()

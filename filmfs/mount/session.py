@@ -15,6 +15,7 @@ from filmfs.mount.flushing import Flusher
 from filmfs.mount.memory import Memory
 from filmfs.mount.operations import Operations
 from filmfs.mount.passing import Passing
+from filmfs.mount.quick import Answerer
 from filmfs.vfs.filesystem import FileSystem
 
 log = logging.getLogger("filmfs.mount")
@@ -30,6 +31,7 @@ class Session:
         self._memory = Memory(filesystem, flusher)
         self.passing = Passing(filesystem.archive.blobs)
         self._operations = Operations(filesystem, flusher, disk, self._memory, self.passing)
+        self._answerer = Answerer(filesystem, self._memory, self._operations.let_go)
         self._name = filesystem.archive.settings.name
         self._serving = False
 
@@ -49,7 +51,8 @@ class Session:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._memory.run)
-                await pyfuse3.main(min_tasks=2)
+                with self._answerer.at_work():
+                    await pyfuse3.main(min_tasks=2)
                 nursery.cancel_scope.cancel()
         finally:
             EAGER.remove()

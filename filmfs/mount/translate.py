@@ -42,10 +42,11 @@ _USUAL = {
     errno.ENXIO,
 }
 
-_BLOCK = 1 << 20
-_STABLE_S = 300.0
+BLOCK_SIZE = 1 << 20
+"""What stat tells as the best size to read or write."""
+_STABLE_S = 300
 """How long the kernel may keep what changes only through this mount; other doors' changes are announced to it."""
-_DIRECTORY_S = 1.0
+_DIRECTORY_S = 1
 """The same for other directories, whose permissions the kernel needs in every path that goes through them."""
 
 
@@ -58,7 +59,7 @@ def answers_fuse(handler: Callable[_P, Coroutine[Any, Any, _R]]) -> Callable[_P,
         try:
             return await handler(*args, **kwargs)
         except Exception as error:
-            raise _errno_of(error, handler.__name__) from None
+            raise errno_of(error, handler.__name__) from None
         finally:
             EAGER.waiting -= 1
 
@@ -97,14 +98,15 @@ def answers_at_once(
             try:
                 return handler(self, *args, **kwargs)
             except Exception as error:
-                raise _errno_of(error, handler.__name__) from None
+                raise errno_of(error, handler.__name__) from None
 
         return answering
 
     return wrap
 
 
-def _errno_of(error: Exception, handler: str) -> pyfuse3.FUSEError:
+def errno_of(error: Exception, handler: str) -> pyfuse3.FUSEError:
+    """What a handler's error is answered with; the log is told of what nobody expects."""
     if isinstance(error, pyfuse3.FUSEError):
         return error
     if isinstance(error, FilmFSError):
@@ -119,34 +121,45 @@ def _errno_of(error: Exception, handler: str) -> pyfuse3.FUSEError:
     return pyfuse3.FUSEError(errno.EIO)
 
 
-def entry(attributes: Attributes, name: bytes = b"", *, exact: bool = True) -> pyfuse3.EntryAttributes:
-    """The kernel's form of attributes, for what was found as `name`.
+Told = tuple[Attributes | None, int, int]
+"""Attributes, and for how many seconds the kernel may keep a name and its attributes; none: there is no such name."""
 
-    The kernel may keep a name only if it has no second spelling (`exact`: this is not it): what happens to a file under
-    one goes unseen by what was kept under the other.
+NO_ENTRY: Told = (None, _STABLE_S, 0)
+"""Tells the kernel to remember that there is no such name."""
+
+
+def told(attributes: Attributes, name: bytes = b"", *, exact: bool = True) -> Told:
+    """What the kernel is told of what was found as `name`.
+
+    It may keep a name only if it has no second spelling (`exact`: this is not it): what happens to a file under one
+    goes unseen by what was kept under the other.
     """
-    node, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, _, stable, live = attributes
+    if not attributes.stable:
+        return attributes, 0, _DIRECTORY_S if S_ISDIR(attributes.mode) else 0
+    kept = 0 if attributes.live else _STABLE_S
+    return attributes, _STABLE_S if exact and is_only_spelling(name) else 0, kept
+
+
+def entry(what: Told) -> pyfuse3.EntryAttributes:
+    """The same as pyfuse3 has it."""
+    attributes, entry_s, attributes_s = what
     found = pyfuse3.EntryAttributes()
+    found.entry_timeout = entry_s
+    if attributes is None:
+        found.st_ino = pyfuse3.InodeT(0)
+        return found
+    node, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime, _, _, _ = attributes
     found.st_ino = pyfuse3.InodeT(node)
-    found.attr_timeout = _STABLE_S if stable and not live else _DIRECTORY_S if S_ISDIR(mode) else 0.0
-    found.entry_timeout = _STABLE_S if stable and exact and is_only_spelling(name) else 0.0
+    found.attr_timeout = attributes_s
     found.st_mode = pyfuse3.ModeT(mode)
     found.st_nlink = nlink
     found.st_uid = uid
     found.st_gid = gid
     found.st_rdev = rdev
     found.st_size = size
-    found.st_blksize = _BLOCK
+    found.st_blksize = BLOCK_SIZE
     found.st_blocks = blocks
     found.st_atime_ns = atime
     found.st_mtime_ns = mtime
     found.st_ctime_ns = ctime
-    return found
-
-
-def no_entry() -> pyfuse3.EntryAttributes:
-    """Tells the kernel to remember that there is no such name."""
-    found = pyfuse3.EntryAttributes()
-    found.st_ino = pyfuse3.InodeT(0)
-    found.entry_timeout = _STABLE_S
     return found

@@ -262,7 +262,8 @@ class _StillView(View):
             self._directories[file] = found
         return found
 
-    def _newest(self, transaction: Transaction, table: bytes, prefix: bytes) -> list[object] | None:
+    def _newest(self, table: bytes, prefix: bytes) -> list[object] | None:
+        transaction = self._database.current()
         row = newest_row(transaction, self._points, table, prefix, self._layer)
         value: list[object] | None = None if row is None else transaction.value(table, *row)
         return value

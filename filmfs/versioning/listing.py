@@ -23,11 +23,14 @@ class Listing:
     def after(self, key: bytes, count: int) -> list[tuple[bytes, Entry]]:
         """The next entries after a name key (empty: the first ones), with theirs: `count` of them or a few less."""
         while True:
-            stored = dict(islice(self._view.stored_entries(self._directory, key), count))
+            rows = list(islice(self._view.stored_entries(self._directory, key), count))
             first = bisect_right(self._changed, key)
             waiting = self._changed[first : first + count]
-            keys = sorted({*stored, *waiting})[:count]
             buffers = self._view.changed_entries(self._directory)
+            if not waiting and not buffers:
+                return rows
+            stored = dict(rows)
+            keys = sorted({*stored, *waiting})[:count]
             found = []
             for each in keys:
                 entry = stored.get(each)

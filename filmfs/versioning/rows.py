@@ -84,13 +84,15 @@ class Inode(NamedTuple):
     @classmethod
     def of_value(cls, value: list[Any]) -> "Inode":
         """The inode that as_value() stored."""
-        links = value[-1]
+        kind, *fields, links = value
+        if len(fields) != len(cls._fields) - 2:
+            raise TypeError(f"an inode has {len(cls._fields)} fields, not {len(value)}")
         if len(links) == 1:
             parent, name = links[0]
             names: tuple[tuple[FileId, bytes], ...] = ((parent, name),)
         else:
             names = tuple([(parent, name) for parent, name in links])
-        return cls._make((_KINDS[value[0]], *value[1:-1], names))
+        return tuple.__new__(cls, (_KINDS[kind], *fields, names))
 
 
 _PLACES = {name: place for place, name in enumerate(Inode._fields)}

@@ -36,15 +36,6 @@ class Tree(View):
         self.branch = lineage.branch
         self._open_layer = open_layer
         self._new_file = new_file
-        self._accesses: dict[FileId, int] = {}
-
-    def inode(self, file: FileId) -> Inode | None:
-        """The inode, with the time of an access that was noted."""
-        inode = View.inode(self, file)
-        if not self._accesses:
-            return inode
-        accessed = self._accesses.get(file)
-        return inode if accessed is None or inode is None else inode.changed(atime=accessed)
 
     def note_access(self, file: FileId, now: int) -> None:
         """Has the inode show when it was read. It is no change: stored with the next row that is written, or never."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from filmfs.core.errors import Corrupt, NotADirectory, NotFound, Stale
 from filmfs.core.ids import ROOT_FILE, BranchId, FileId, LayerId
 from filmfs.core.paths import name_key, shown
-from filmfs.store.database import Database, Snapshot, Transaction
+from filmfs.store.database import Database, Snapshot
 from filmfs.versioning.buffers import Buffers, LayerBuffer
 from filmfs.versioning.lineage import NEWEST, Lineage
 from filmfs.versioning.rows import (
@@ -24,7 +24,7 @@ from filmfs.versioning.rows import (
     layer_suffix,
 )
 
-_REMEMBERED = 4096  # inodes that a view keeps as they were read
+_REMEMBERED = 256  # inodes that a view keeps as they were read; more would be slower, as memory that is not at hand is
 
 BranchOf = dict[LayerId, BranchId]
 
@@ -43,6 +43,7 @@ class View:
         self._newest_first = layer_suffix(min(lineage.segments[0][1], NEWEST))
         self._inodes: dict[FileId, Inode | None] = {}  # as they are stored in …
         self._generation = -1  # … this state of the database
+        self._accesses: dict[FileId, int] = {}  # when inodes were read, if that is to be shown
 
     @property
     def entry_changes(self) -> int:
@@ -57,6 +58,8 @@ class View:
                 break
         else:
             inode = self._stored_inode(file)
+        if inode is not None and file in self._accesses:
+            inode = inode.changed(atime=self._accesses[file])
         return None if inode is None else self._buffers.resolved(inode)
 
     def get_inode(self, file: FileId) -> Inode:
@@ -151,7 +154,7 @@ class View:
             entries = buffer.entries.get(directory)
             if entries is not None and key in entries:
                 return entries[key]
-        value = self._newest(self._database.current(), DIRENT, entry_prefix(directory, key))
+        value = self._newest(DIRENT, entry_prefix(directory, key))
         return None if value is None else Entry.of_value(key, value)
 
     def _stored_inode(self, file: FileId) -> Inode | None:
@@ -160,7 +163,7 @@ class View:
             self._generation = self._database.generation
         elif file in self._inodes:
             return self._inodes[file]
-        value = self._newest(self._database.current(), INODE, inode_prefix(file))
+        value = self._newest(INODE, inode_prefix(file))
         inode = self._inodes[file] = None if value is None else Inode.of_value(value)
         return inode
 
@@ -176,21 +179,23 @@ class View:
             seen = self._is_seen[suffix] = self.lineage.sees(branch, layer)
         return seen
 
-    def _newest(self, transaction: Transaction, table: bytes, prefix: bytes) -> list[object] | None:
+    def _newest(self, table: bytes, prefix: bytes) -> list[object] | None:
         """The newest visible row that begins with `prefix`."""
-        length = len(prefix) + 8
+        transaction = self._database.current()
         start = prefix + self._newest_first
-        value: list[object] | None
         # Nearly always the first row is the one; the others follow it.
         found = transaction.first(table, start)
-        if found is None or not found[0].startswith(prefix):
+        if found is None:
             return None
         key, raw = found
-        if len(key) == length and (self._is_seen.get(key[-8:]) or self._sees(key)):
+        value: list[object] | None
+        if key[:-8] == prefix and (self._is_seen.get(key[-8:]) or self._sees(key)):
             value = transaction.value(table, key, raw)
             return value
+        if not key.startswith(prefix):
+            return None
         for key, raw in transaction.scan(table, prefix, start):
-            if len(key) == length and self._sees(key):
+            if key[:-8] == prefix and self._sees(key):
                 value = transaction.value(table, key, raw)
                 return value
         return None

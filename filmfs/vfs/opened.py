@@ -50,6 +50,11 @@ class Opened:
         """The file, if it is open."""
         return self._files.get((space if space <= MAX_BRANCH else self._spaces.home(space), file))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is open and each file has its first node: all is as the tree has it."""
+        return not self._files and not self._retired and not self._turns
+
     def node(self, space: Space, file: FileId) -> NodeId:
         """The node that a look-up gives for a file."""
         return node_id(space, file, self._turns.get((space, file), 0) if self._turns else 0)

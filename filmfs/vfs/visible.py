@@ -172,9 +172,11 @@ class VisibleTree:
             self.accessed(found.node)
         space = split_node(found.node)[0]
         view = None if space == VIRTUAL else self._spaces.view(space)
+        plain, stable, first = self._opened.is_plain, self._spaces.is_stable(space), node_id(space, FileId(0))
         for position, (name, entry) in enumerate(found.listing.since(start), start + 1):
-            attributes = self._listed(space, view, entry)
-            if attributes is not None:
+            if plain and view is not None and type(entry) is Entry and (inode := view.inode(entry.file)) is not None:
+                yield name, attributes_of(NodeId(first | entry.file), inode, stable=stable), position
+            elif (attributes := self._listed(space, view, entry)) is not None:
                 yield name, attributes, position
 
     def following(self, handle: int, start: int) -> tuple[FileId, bytes, int] | None:

@@ -14,7 +14,10 @@ from tests.drive import Drive
 
 pytestmark = pytest.mark.mount
 
-_BURST = "import os, sys\nwhile True:\n    os.getxattr(sys.argv[1], 'user.filmfs.virtual')"
+_BURSTS = {
+    "attributes": "import os, sys\nwhile True:\n    os.getxattr(sys.argv[1] + '/.filmfs', 'user.filmfs.virtual')",
+    "names": "import os, sys\nn = 0\nwhile True:\n    os.path.exists(f'{sys.argv[1]}/main/none{n}')\n    n += 1",
+}
 
 
 def processor_time_of(drive: Drive) -> float:
@@ -24,9 +27,9 @@ def processor_time_of(drive: Drive) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_commands_are_answered_during_a_burst_of_requests(drive: Drive) -> None:
-    node = str(drive.mountpoint / ".filmfs")
-    with subprocess.Popen([sys.executable, "-c", _BURST, node]) as burst:
+@pytest.mark.parametrize("of", _BURSTS)
+def test_commands_are_answered_during_a_burst_of_requests(drive: Drive, of: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", _BURSTS[of], drive.mountpoint]) as burst:
         try:
             for number in range(5):
                 (drive.main / f"file{number}").write_bytes(b"x")

@@ -7,7 +7,8 @@ this first. Where it is missing, or FILMFS_NATIVE=off says so, `hooks` is None a
 import importlib
 import os
 import sys
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 OWN_NAME = b"\1"
 """What attribute names begin with that stand for requests pyfuse3 does not know; users' names never do."""
@@ -54,6 +55,12 @@ class Hooks(Protocol):
 
     def wait_readable(self, descriptor: int, most_us: int, /) -> bool:
         """Whether a descriptor can be read within so many microseconds; awake while requests come in a burst."""
+
+    def answer_with(self, answer: Callable[..., Any] | None, eager: object, block_size: int, /) -> None:
+        """Has some requests be answered by one call (see `filmfs.mount.quick`), or none any more.
+
+        While `eager.waiting` nobody waits awake; `block_size` is st_blksize.
+        """
 
     def stop(self) -> None:
         """Sends nothing more. For the moment before the session's descriptor is closed."""

@@ -1,5 +1,5 @@
-/* What the parts of the extension share: session.c hooks libfuse, reads.c answers READ requests, waits.c waits for
- * requests, module.c is the face to Python. */
+/* What the parts of the extension share: session.c hooks libfuse, reads.c answers READ requests, quick.c has Python
+ * answer some others, waits.c waits for requests, module.c is the face to Python. */
 #ifndef FILMFS_HOOKS_H
 #define FILMFS_HOOKS_H
 
@@ -53,10 +53,21 @@ bool session_demotes(void);
 void writes_note_demotion(uint64_t handle);
 bool writes_take_demotion(uint64_t handle);
 
-/* Waits for at most so long until a descriptor can be read, awake while requests come in a burst. Whether a request
- * that was read was for Python: those that are answered without it make no burst. Both of one thread. */
+/* Waits for at most so long until a descriptor can be read, awake while requests come in a burst; or for no longer than
+ * that, and only if one may. Whether a request that was read was for Python: those that are answered without it make no
+ * burst. All of one thread. */
 bool waits_until_readable(int fd, unsigned most_us);
+bool waits_awake(int fd, bool may);
 void waits_note_request(bool is_for_python);
+int64_t waits_now(void); /* in nanoseconds */
+
+/* What Python answers to a LOOKUP, GETATTR, READDIRPLUS or RELEASE: the length of the reply's body, or QUICK_NOT: that is for
+ * pyfuse3. Then whether there is one more request, or will be in a moment. */
+#define QUICK_NOT (-1)
+struct fuse_in_header;
+ssize_t quick_answer(const struct fuse_in_header *in, char *to, size_t room);
+bool quick_more(int fd);
+uint64_t quick_answers(void);
 
 /* As ioctl(2): an id or 0, else -1 and errno. */
 int session_open_backing(int fd);

@@ -126,8 +126,9 @@ static PyObject *take_failures(PyObject *self, PyObject *unused) {
 }
 
 static PyObject *counts(PyObject *self, PyObject *unused) {
-    return Py_BuildValue("{sKsKsK}", "reads", (unsigned long long)session_requests(FUSE_READ), "reads_without_python",
-                         (unsigned long long)reads_served(), "writes", (unsigned long long)session_requests(FUSE_WRITE));
+    return Py_BuildValue("{sKsKsKsK}", "reads", (unsigned long long)session_requests(FUSE_READ), "reads_without_python",
+                         (unsigned long long)reads_served(), "writes", (unsigned long long)session_requests(FUSE_WRITE),
+                         "without_pyfuse3", (unsigned long long)quick_answers());
 }
 
 static PyObject *wait_readable(PyObject *self, PyObject *args) {
@@ -141,6 +142,8 @@ static PyObject *wait_readable(PyObject *self, PyObject *args) {
     Py_END_ALLOW_THREADS;
     return PyBool_FromLong(readable);
 }
+
+PyObject *quick_answer_with(PyObject *self, PyObject *args);
 
 static PyObject *stop(PyObject *self, PyObject *unused) {
     Py_BEGIN_ALLOW_THREADS;
@@ -162,6 +165,8 @@ static PyMethodDef methods[] = {
     {"unserve", unserve, METH_O, "Ends `serve` of a node."},
     {"take_failures", take_failures, METH_NOARGS, "[(node, errno)] of reads that failed since the last call."},
     {"counts", counts, METH_NOARGS, "How many requests came."},
+    {"answer_with", quick_answer_with, METH_VARARGS,
+     "answer_with(answerer, eager, st_blksize): some requests are answered by one call of it. None: not any more."},
     {"wait_readable", wait_readable, METH_VARARGS, "wait_readable(fd, us): whether it can be read within so long."},
     {"stop", stop, METH_NOARGS, "Sends nothing more; call it before the session's descriptor is closed."},
     {NULL, NULL, 0, NULL},

@@ -12,7 +12,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +52,8 @@ struct custom_io {
 };
 
 #define BUCKETS 1024
+#define TURN_NS 1000000 /* others in the event loop wait no longer than this for what is answered here */
+#define QUICK_ROOM (1u << 16)
 #define BARE 4096 /* files that are known to have no attributes */
 #define CAPABILITY "security.capability"
 #define OWN_NAME '\1' /* begins the names of attributes that stand for requests pyfuse3 does not know */
@@ -257,13 +258,20 @@ static ssize_t translate(struct fuse_in_header *in, ssize_t length, size_t room)
     return renamed < 0 ? length : renamed;
 }
 
-static bool is_readable(int fd) {
-    struct pollfd ask = {.fd = fd, .events = POLLIN};
-    return poll(&ask, 1, 0) == 1 && ask.revents & POLLIN;
+static bool answer_quickly(int fd, const struct fuse_in_header *in) {
+    static char reply[QUICK_ROOM]; /* requests are read by one thread */
+    ssize_t length = quick_answer(in, reply, sizeof reply);
+    if (length == QUICK_NOT)
+        return false;
+    mend(in->opcode, reply, (size_t)length);
+    struct iovec parts[2] = {[1] = {reply, (size_t)length}};
+    wire_reply(fd, in->unique, 0, parts, length ? 2 : 1);
+    return true;
 }
 
-/* Looks at a request; false when it was answered here. */
-static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t room) {
+enum answered { NOT_YET, BY_C, BY_PYTHON };
+
+static enum answered look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t room) {
     requests[in->opcode < 64 ? in->opcode : 63]++;
     switch (in->opcode) {
     case FUSE_INIT: {
@@ -278,14 +286,21 @@ static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t r
     case FUSE_READ: {
         const struct fuse_read_in *ask = (const struct fuse_read_in *)(in + 1);
         if (reads_take(fd, in->unique, in->nodeid, ask->offset, ask->size))
-            return false;
+            return BY_C;
         break;
     }
+    case FUSE_LOOKUP:
+    case FUSE_GETATTR:
+    case FUSE_READDIRPLUS:
+    case FUSE_RELEASE:
+        if (answer_quickly(fd, in))
+            return BY_PYTHON;
+        break;
     case FUSE_INTERRUPT: /* pyfuse3 has no use for it, and libfuse would keep those for reads that never reach it */
-        return false;
+        return BY_C;
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
-        return true;
+        return NOT_YET;
     case FUSE_GETXATTR: {
         char *name = (char *)(in + 1) + sizeof(struct fuse_getxattr_in);
         if (*name == OWN_NAME)
@@ -293,7 +308,7 @@ static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t r
         if (is_bare(in->nodeid) && !strcmp(name, CAPABILITY)) {
             struct iovec header;
             wire_reply(fd, in->unique, ENODATA, &header, 1);
-            return false;
+            return BY_C;
         }
         break;
     }
@@ -310,23 +325,23 @@ static bool look_at(int fd, struct fuse_in_header *in, ssize_t *length, size_t r
         *length = translate(in, *length, room);
     }
     note(in->unique, in->opcode);
-    return true;
+    return NOT_YET;
 }
 
 static ssize_t hook_read(int fd, void *buffer, size_t room, void *unused) {
     (void)unused;
-    for (;;) {
+    int64_t turn_ends = waits_now() + TURN_NS;
+    do {
         ssize_t length = read(fd, buffer, room);
-        if (length < (ssize_t)sizeof(struct fuse_in_header) || look_at(fd, buffer, &length, room)) {
-            waits_note_request(true);
+        enum answered answered = NOT_YET;
+        if (length >= (ssize_t)sizeof(struct fuse_in_header))
+            answered = look_at(fd, buffer, &length, room);
+        waits_note_request(answered != BY_C);
+        if (answered == NOT_YET)
             return length;
-        }
-        if (!is_readable(fd)) {
-            waits_note_request(false);
-            errno = EINTR; /* pyfuse3 waits for the next one */
-            return -1;
-        }
-    }
+    } while (waits_now() < turn_ends && quick_more(fd));
+    errno = EINTR; /* pyfuse3 waits for the next one */
+    return -1;
 }
 
 __attribute__((visibility("default"))) void *fuse_session_new(void *args, const void *operations, size_t size,

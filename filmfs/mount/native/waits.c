@@ -22,29 +22,33 @@ static int64_t crowded_until;
 
 void waits_note_request(bool is_for_python) { came = is_for_python; }
 
-static int64_t now(void) {
+int64_t waits_now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-bool waits_until_readable(int fd, unsigned most_us) {
+static bool wait_for(int fd, bool awake, unsigned asleep_us) {
     struct pollfd ask = {.fd = fd, .events = POLLIN};
-    int64_t start = now(), at = start;
+    int64_t start = waits_now(), at = start;
     int ready = poll(&ask, 1, 0);
-    if (in_burst && came && most_us)
+    if (in_burst && came && awake)
         while (!ready && at - start < AWAKE_NS && at >= crowded_until) {
             sched_yield();
             ready = poll(&ask, 1, 0);
             int64_t before = at;
-            at = now();
+            at = waits_now();
             if (at - before > YIELD_NS)
                 crowded_until = at + CROWDED_NS;
         }
-    if (!ready && most_us) {
-        struct timespec moment = {most_us / 1000000, most_us % 1000000 * 1000};
+    if (!ready && asleep_us) {
+        struct timespec moment = {asleep_us / 1000000, asleep_us % 1000000 * 1000};
         ready = ppoll(&ask, 1, &moment, NULL);
     }
-    in_burst = ready > 0 && now() - start < AWAKE_NS;
+    in_burst = ready > 0 && waits_now() - start < AWAKE_NS;
     return ready > 0;
 }
+
+bool waits_until_readable(int fd, unsigned most_us) { return wait_for(fd, most_us > 0, most_us); }
+
+bool waits_awake(int fd, bool may) { return wait_for(fd, may, 0); }
