@@ -21,6 +21,8 @@ from filmfs.vfs.nodes import NodeId
 LOOKUP = 1
 GETATTR = 3
 RELEASE = 18
+READDIRPLUS = 44
+_NAMES = {LOOKUP: "lookup", GETATTR: "getattr", RELEASE: "release", READDIRPLUS: "readdir"}  # of pyfuse3's handlers
 
 
 def look_up(filesystem: FileSystem, parent: NodeId, name: bytes) -> Told:
@@ -53,21 +55,21 @@ class Answerer:
     def answer(self, opcode: int, number: int, what: Any = None) -> Any:
         """LOOKUP of a node and a name, and GETATTR of a node: Told. READDIRPLUS of a handle and a position: `listed`.
 
-        RELEASE of a handle: done. None, or anything raised: pyfuse3 shall see to it.
+        RELEASE of a handle: (). An error is its errno. None: pyfuse3 shall see to it.
         """
         if self._memory.is_cold:
             return None
-        if opcode == LOOKUP:
-            return look_up(self._fs, NodeId(number), what)
-        if opcode == GETATTR:
-            return told(self._fs.attributes(NodeId(number)))
-        if opcode == RELEASE:
-            try:
-                self._let_go(number)
-            except Exception as error:  # not to be done twice
-                errno_of(error, "release")
-            return True
-        return listed(self._fs, number, what)
+        try:
+            if opcode == LOOKUP:
+                return look_up(self._fs, NodeId(number), what)
+            if opcode == GETATTR:
+                return told(self._fs.attributes(NodeId(number)))
+            if opcode == READDIRPLUS:
+                return listed(self._fs, number, what)
+            self._let_go(number)
+        except Exception as error:
+            return errno_of(error, _NAMES[opcode]).errno
+        return ()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

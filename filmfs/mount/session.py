@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 
 import pyfuse3
@@ -34,10 +35,13 @@ class Session:
         self._answerer = Answerer(filesystem, self._memory, self._operations.let_go)
         self._name = filesystem.archive.settings.name
         self._serving = False
+        self._is_libfuse_asked = False
 
     def mount(self, mountpoint: str, options: set[str]) -> None:
         """Mounts. Raises Refused when the kernel or fusermount3 would not."""
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in self._name)
+        # With these libfuse has a word in every request.
+        self._is_libfuse_asked = bool(options & {"allow_root", "debug"})
         chosen = {"default_permissions", f"fsname=filmfs-{name}", "subtype=filmfs", *options}
         try:
             pyfuse3.init(self._operations, mountpoint, chosen)
@@ -51,7 +55,7 @@ class Session:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._memory.run)
-                with self._answerer.at_work():
+                with nullcontext() if self._is_libfuse_asked else self._answerer.at_work():
                     await pyfuse3.main(min_tasks=2)
                 nursery.cancel_scope.cancel()
         finally:

@@ -95,6 +95,11 @@ def attributes_of(node: NodeId, inode: Inode, *, stable: bool = True, live: bool
     return tuple.__new__(Attributes, made)
 
 
+def unread(node: NodeId, kind: Kind) -> Attributes:
+    """What a listing tells of an inode that cannot be read: that it is there."""
+    return Attributes(node, _TYPE_BITS[kind], 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, stable=False)
+
+
 class ViewNumbers:
     """Gives read-only views a space each: the same one for as long as the mount lives, and nearly always after."""
 

@@ -5,13 +5,14 @@ FileSystem is this tree, and what changes it; it is what doors call.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from stat import S_ISDIR
-from typing import Any
+from typing import Any, cast
 
 from filmfs.archive import Archive
-from filmfs.core.errors import FilmFSError, NotADirectory, NotFound, Stale, Usage
+from filmfs.core.errors import Corrupt, FilmFSError, NotADirectory, NotFound, Stale, Usage
 from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, BranchId, FileId
 from filmfs.core.paths import shown
 from filmfs.versioning.history import History
@@ -25,10 +26,12 @@ from filmfs.vfs import xattrs
 from filmfs.vfs.handles import DirectoryHandle, Handles
 from filmfs.vfs.listings import BLOCK, DirectoryListing
 from filmfs.vfs.namespace import FILMFS, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
-from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
+from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node, unread
 from filmfs.vfs.opened import Opened
 from filmfs.vfs.spaces import Spaces
 from filmfs.vfs.virtual import VirtualNodes
+
+log = logging.getLogger("filmfs.vfs")
 
 _DAY_NS = 24 * 3600 * 10**9
 
@@ -174,9 +177,21 @@ class VisibleTree:
         view = None if space == VIRTUAL else self._spaces.view(space)
         plain, stable, first = self._opened.is_plain, self._spaces.is_stable(space), node_id(space, FileId(0))
         for position, (name, entry) in enumerate(found.listing.since(start), start + 1):
-            if plain and view is not None and type(entry) is Entry and (inode := view.inode(entry.file)) is not None:
-                yield name, attributes_of(NodeId(first | entry.file), inode, stable=stable), position
-            elif (attributes := self._listed(space, view, entry)) is not None:
+            attributes = None
+            try:
+                if type(entry) is not Entry or view is None:
+                    attributes = None if entry is None else self.attributes(cast(NodeId, entry))
+                elif plain and (inode := view.inode(entry.file)) is not None:
+                    attributes = attributes_of(NodeId(first | entry.file), inode, stable=stable)
+                else:
+                    attributes = self._attributes(self._opened.node(space, entry.file), space, entry.file, view)
+            except Corrupt as error:  # who copies a directory must learn that there is something that cannot be read
+                log.error("%r is listed, but: %s", shown(name), error)
+                if type(entry) is Entry:
+                    attributes = unread(self._opened.node(space, entry.file), entry.kind)
+            except FilmFSError:  # it went away meanwhile
+                pass
+            if attributes is not None:
                 yield name, attributes, position
 
     def following(self, handle: int, start: int) -> tuple[FileId, bytes, int] | None:
@@ -196,15 +211,6 @@ class VisibleTree:
             listed = self.namespace.entries(self._virtual.folder(node).path)
             return DirectoryListing(own + [(as_bytes(name), self._virtual.node_of(target)) for name, target in listed])
         return DirectoryListing(own, Listing(self._spaces.view(space), file))
-
-    def _listed(self, space: Space, view: View | None, entry: NodeId | Entry | None) -> Attributes | None:
-        """The attributes of a listed entry; None when it went away meanwhile."""
-        try:
-            if isinstance(entry, Entry) and view is not None:
-                return self._attributes(self._opened.node(space, entry.file), space, entry.file, view)
-            return None if entry is None or isinstance(entry, Entry) else self.attributes(entry)
-        except FilmFSError:
-            return None
 
     # Extended attributes
 

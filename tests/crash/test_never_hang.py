@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from filmfs.core.errors import Busy
+from filmfs.mount.native import hooks
 from tests.crash.machine import Machine
 from tests.crash.scene import FAULTY
 from tests.crash.test_disk_errors import write_synced
@@ -113,6 +114,29 @@ def test_a_daemon_that_is_killed_while_it_waits_for_who_waits_for_it_lets_all_go
         subprocess.run(["umount", "-f", drive.mountpoint], check=False, capture_output=True)
     drive.clear()
     drive.assert_sound()
+
+
+_LOOKS = "import os, sys\nn = 0\nwhile True:\n    os.path.exists(f'{sys.argv[1]}/{n}')\n    n += 1"
+
+
+@pytest.mark.skipif(hooks is None, reason="pyfuse3 alone waits for a request that is gone")
+def test_who_is_killed_while_it_asks_leaves_nobody_waiting(drive: Drive) -> None:
+    """The kernel takes the request back between telling that there is one and its being read."""
+    drive.start()
+    for _ in range(30):
+        asking = [subprocess.Popen([sys.executable, "-SEc", _LOOKS, drive.main]) for _ in range(3)]
+        time.sleep(0.12)
+        for one in asking:
+            one.kill()
+            one.wait()
+        assert drive.command("status")["pid"]
+    assert drive.process is not None
+    descriptors = Path(f"/proc/{drive.process.pid}/fd")
+    device = next(fd.name for fd in descriptors.iterdir() if os.readlink(fd) == "/dev/fuse")
+    facts = Path(f"/proc/{drive.process.pid}/fdinfo/{device}").read_text()
+    flags = next(line.split()[1] for line in facts.splitlines() if line.startswith("flags:"))
+    assert int(flags, 8) & os.O_NONBLOCK
+    drive.stop()
 
 
 _GUARDED = """

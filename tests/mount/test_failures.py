@@ -6,11 +6,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import lmdb
 import pyfuse3
 import pytest
 import trio
 
 from filmfs.archive.check import check_archive
+from filmfs.core.ids import MAX_FILE_ID
 from filmfs.mount.translate import answers_fuse
 from tests.drive import PATIENCE_S, Drive, run_filmfs, wait_until
 from tests.mount.syscalls import fails
@@ -98,6 +100,31 @@ def test_a_record_that_is_damaged_is_eio_and_the_mount_stays(damaged: Drive) -> 
     assert (damaged.main / "1").read_bytes() == b"x" * 5000
     (damaged.main / "new").write_text("goes on")
     assert (damaged.main / "new").read_text() == "goes on"
+
+
+@pytest.mark.parametrize("native", ["on", "off"])
+def test_a_file_whose_record_is_damaged_is_listed_and_eio_to_who_looks_at_it(damaged: Drive, native: str) -> None:
+    """Who copies a directory must not believe that it has everything."""
+    for number in range(10):
+        (damaged.main / f"{number}").write_bytes(b"x")
+    file = os.stat(damaged.main / "5").st_ino & MAX_FILE_ID
+    damaged.stop()
+    with lmdb.open(str(Path(damaged.root) / "meta.lmdb"), max_dbs=20, map_size=1 << 30) as database:
+        table = database.open_db(b"inode", create=False)
+        with database.begin(db=table, write=True) as transaction, transaction.cursor() as cursor:
+            assert cursor.set_range(file.to_bytes(8, "big"))
+            key, raw = cursor.item()
+            assert transaction.put(key, raw[:20] + bytes([raw[20] ^ 0xFF]) + raw[21:])
+    damaged.start(FILMFS_NATIVE=native)
+    wait_until(lambda: damaged.command("status")["database_in_memory"], "the database is in memory")
+    assert sorted(os.listdir(damaged.main)) == [f"{number}" for number in range(10)]
+    with fails(errno.EIO):
+        os.stat(damaged.main / "5")
+    listed = subprocess.run(["ls", "-l", damaged.main], check=False, capture_output=True, text=True)
+    assert listed.returncode != 0
+    assert "Input/output error" in listed.stderr
+    assert os.stat(damaged.main / "6").st_size == 1
+    assert "'5' is listed" in damaged.words()
 
 
 def test_a_write_that_the_disk_refuses_is_told_to_the_writer(damaged: Drive) -> None:

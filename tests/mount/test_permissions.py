@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.drive import Drive
+from tests.drive import Drive, wait_until
 from tests.mount.syscalls import acting_as, fails
 
 pytestmark = [
@@ -228,3 +228,21 @@ def test_times_may_be_set_by_owners_and_touched_by_who_may_write(work: Path) -> 
 def test_the_branch_s_own_virtual_parts_are_not_others_to_change(drive: Drive) -> None:
     with acting_as(USER), fails(errno.EROFS, errno.EACCES):
         (drive.mountpoint / ".filmfs" / "x").touch()
+
+
+def test_with_allow_root_other_users_are_not_even_told_of_names() -> None:
+    """The kernel lets everybody in then; it is libfuse that refuses."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o711)
+        drive = Drive(Path(directory))
+        drive.start("-o", "allow_root")
+        try:
+            (drive.main / "secret").touch()
+            drive.restart("-o", "allow_root")
+            wait_until(lambda: drive.command("status")["database_in_memory"], "the database is in memory")
+            for name in ("main", "none", "main/secret"):
+                with acting_as(USER, GROUP), fails(errno.EACCES):
+                    os.stat(drive.mountpoint / name)
+            assert (drive.main / "secret").exists()
+        finally:
+            drive.stop()

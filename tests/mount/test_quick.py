@@ -54,6 +54,8 @@ def test_what_is_told_is_the_same_with_and_without_the_extension(mounted: Drive)
     for number in range(300):
         (top / "below" / (f"{number:03}" * 85)).touch()
         (top / "below" / f"\N{LATIN SMALL LETTER E WITH ACUTE}{number}").touch()
+    mounted.restart()
+    in_memory(mounted)
     with_extension = told(top)
     mounted.stop()
     mounted.start(FILMFS_NATIVE="off")

@@ -61,11 +61,11 @@ bool waits_awake(int fd, bool may);
 void waits_note_request(bool is_for_python);
 int64_t waits_now(void); /* in nanoseconds */
 
-/* What Python answers to a LOOKUP, GETATTR, READDIRPLUS or RELEASE: the length of the reply's body, or QUICK_NOT: that is for
- * pyfuse3. Then whether there is one more request, or will be in a moment. */
+/* What Python answers to a LOOKUP, GETATTR, READDIRPLUS or RELEASE: the length of the reply's body, or an error; QUICK_NOT:
+ * that is for pyfuse3. Then whether there is one more request, or will be in a moment. */
 #define QUICK_NOT (-1)
 struct fuse_in_header;
-ssize_t quick_answer(const struct fuse_in_header *in, char *to, size_t room);
+ssize_t quick_answer(const struct fuse_in_header *in, char *to, size_t room, int *error);
 bool quick_more(int fd);
 uint64_t quick_answers(void);
 

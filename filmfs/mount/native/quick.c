@@ -140,7 +140,7 @@ static PyObject *ask(const struct fuse_in_header *in) {
                                  (unsigned long long)read->offset);
 }
 
-ssize_t quick_answer(const struct fuse_in_header *in, char *to, size_t room) {
+ssize_t quick_answer(const struct fuse_in_header *in, char *to, size_t room, int *error) {
     if (!answerer)
         return QUICK_NOT;
     if (in->opcode == FUSE_READDIRPLUS) {
@@ -149,7 +149,11 @@ ssize_t quick_answer(const struct fuse_in_header *in, char *to, size_t room) {
     }
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *answer = ask(in);
-    ssize_t length = answer && answer != Py_None ? put(in->opcode, answer, to, room) : QUICK_NOT;
+    ssize_t length = QUICK_NOT;
+    if (answer && PyLong_Check(answer))
+        *error = (int)PyLong_AsLong(answer), length = 0;
+    else if (answer && answer != Py_None)
+        length = put(in->opcode, answer, to, room);
     Py_XDECREF(answer);
     PyErr_Clear();
     PyGILState_Release(state);

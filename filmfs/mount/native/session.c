@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -259,13 +260,14 @@ static ssize_t translate(struct fuse_in_header *in, ssize_t length, size_t room)
 }
 
 static bool answer_quickly(int fd, const struct fuse_in_header *in) {
-    static char reply[QUICK_ROOM]; /* requests are read by one thread */
-    ssize_t length = quick_answer(in, reply, sizeof reply);
+    static _Alignas(8) char reply[QUICK_ROOM]; /* requests are read by one thread */
+    int error = 0;
+    ssize_t length = quick_answer(in, reply, sizeof reply, &error);
     if (length == QUICK_NOT)
         return false;
     mend(in->opcode, reply, (size_t)length);
     struct iovec parts[2] = {[1] = {reply, (size_t)length}};
-    wire_reply(fd, in->unique, 0, parts, length ? 2 : 1);
+    wire_reply(fd, in->unique, error, parts, length ? 2 : 1);
     return true;
 }
 
@@ -280,6 +282,8 @@ static enum answered look_at(int fd, struct fuse_in_header *in, ssize_t *length,
         offered = extended && init->flags2 & INIT2_PASSTHROUGH;
         demotion_offered = init->flags & INIT_KILLPRIV_V2;
         session_fd = fd;
+        /* A request that could be read may be gone when it is read: who made it was killed. */
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
         wire_set_open(true);
         break;
     }
@@ -337,6 +341,8 @@ static ssize_t hook_read(int fd, void *buffer, size_t room, void *unused) {
         if (length >= (ssize_t)sizeof(struct fuse_in_header))
             answered = look_at(fd, buffer, &length, room);
         waits_note_request(answered != BY_C);
+        if (length < 0 && errno == EAGAIN)
+            break;
         if (answered == NOT_YET)
             return length;
     } while (waits_now() < turn_ends && quick_more(fd));
