@@ -38,7 +38,7 @@ class Flusher:
         self._history = filesystem.history
         self._disk = disk
         self._codec = trio.CapacityLimiter(1)
-        self._reserve = Reserve(filesystem.archive.root)
+        self._reserve = Reserve(filesystem.archive.root, filesystem.archive.database.file)
         self._lock = trio.Lock()
         self._asked = 0
         self._done = 0

@@ -1,23 +1,35 @@
-"""Room that is kept back on the disk: making a removal durable takes some, and on a full disk only removals make it."""
+"""Room that is kept back on the disk: making a removal durable takes some, and on a full disk only removals make it.
+
+Some is the database's already: blocks past its end, which it grows into and nobody else gets. When even they are used,
+a file is given up for more of them.
+"""
 
 import os
+from contextlib import suppress
 
 from filmfs.store.disk import change_room
 
 _SIZE = 16 << 20
+_LEAST = 1 << 20
 _ENOUGH = 256 << 20  # of less nothing is kept back
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE
 
 
 class Reserve:
-    """The file `reserve` of an archive that is mounted. Safe to use from any thread."""
+    """The room of an archive that is mounted. Safe to use from any thread."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, database: str) -> None:
+        """`database` is the file that needs it."""
         self._path = os.path.join(root, "reserve")
+        self._database = database
 
     def keep(self) -> None:
         """Has room kept back, if there is plenty. Raises OSError."""
         disk = os.statvfs(os.path.dirname(self._path))
-        if os.path.exists(self._path) or disk.f_bavail * disk.f_frsize < _ENOUGH:
+        if disk.f_bavail * disk.f_frsize < _ENOUGH:
+            return
+        self._have_room_ahead()
+        if os.path.exists(self._path):
             return
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -28,9 +40,28 @@ class Reserve:
             os.close(descriptor)
 
     def give_up(self) -> bool:
-        """Lets go of it; whether that made room."""
+        """Lets go of the file; whether that made room."""
         try:
             os.unlink(self._path)
         except OSError:
             return False
+        self._have_room_ahead()  # at once, before those have it who fill the disk
         return True
+
+    def _have_room_ahead(self) -> None:
+        with suppress(OSError):  # a file system that cannot, or a disk that is full
+            descriptor = os.open(self._database, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                end, length = os.fstat(descriptor).st_size, _SIZE
+                while length >= _LEAST and not _has_given(descriptor, end, length):
+                    length //= 2
+            finally:
+                os.close(descriptor)
+
+
+def _has_given(descriptor: int, end: int, length: int) -> bool:
+    try:
+        change_room(descriptor, _KEEP_SIZE, end, length)
+    except OSError:
+        return False
+    return True

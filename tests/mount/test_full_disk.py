@@ -3,6 +3,8 @@
 import errno
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -49,6 +51,12 @@ def drive(small_disk: Path) -> Iterator[Drive]:
     drive.assert_sound()
 
 
+def room(drive: Drive) -> int:
+    """Bytes that the disk has left."""
+    disk = os.statvfs(drive.root)
+    return disk.f_bavail * disk.f_frsize
+
+
 def fill(path: Path) -> int:
     """Writes until the disk is full to the last block."""
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
@@ -71,11 +79,42 @@ def test_what_is_removed_from_a_full_disk_makes_room(drive: Drive) -> None:
     for number in range(2999):
         (drive.main / f"{number}").unlink()
     directory = os.open(drive.main, os.O_RDONLY)
-    wait_until(lambda: os.statvfs(drive.root).f_bavail * 4096 > 200 * MIB, "there is room")
+    wait_until(lambda: room(drive) > 200 * MIB, "there is room")
     os.fsync(directory)
     os.close(directory)
     assert os.listdir(drive.main) == ["2999"]
     (drive.main / "after").write_bytes(b"x" * 10 * MIB)
+
+
+_GREEDY = """
+import os, sys
+descriptor = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+print(flush=True)
+while True:
+    try:
+        os.write(descriptor, bytes(4096))
+    except OSError:
+        pass
+"""
+
+
+def test_who_goes_on_writing_to_a_full_disk_gets_no_room_that_removals_need(drive: Drive) -> None:
+    wait_until(Path(drive.root, "reserve").exists, "room is kept back")
+    with subprocess.Popen([sys.executable, "-c", _GREEDY, drive.main / "greedy"], stdout=subprocess.PIPE) as greedy:
+        assert greedy.stdout is not None
+        greedy.stdout.readline()
+        descriptor = fill(drive.main / "filler")
+        for number in range(300):
+            (drive.main / f"{number}").touch()
+        with suppress(OSError):
+            os.fsync(descriptor)
+        time.sleep(2.5)  # a flush or two, which may find the disk full
+        greedy.kill()
+    for name in ("filler", "greedy"):
+        (drive.main / name).unlink()
+    os.close(descriptor)
+    wait_until(lambda: room(drive) > 200 * MIB, "there is room")
+    assert len(os.listdir(drive.main)) == 300
 
 
 def test_a_full_disk_is_told_to_who_writes(drive: Drive) -> None:
