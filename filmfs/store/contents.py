@@ -227,6 +227,17 @@ class Contents:
         with suppress(FilmFSError), self.blobs.borrow(_first_blobs(extents or self.map_of(ref))):
             pass
 
+    def is_there(self, extents: ExtentMap) -> bool:
+        """Whether the newest bytes can be read: of a file that is not hashed yet they go when it is replaced."""
+        newest = max(extents.blobs(), default=None)
+        if newest is not None:
+            try:
+                with self.blobs.borrow([newest]):
+                    pass
+            except Corrupt:
+                return False
+        return True
+
     def read(self, extents: ExtentMap, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`; short only at the end of the file."""
         end = min(offset + length, extents.size)

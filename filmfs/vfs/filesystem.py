@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from filmfs.archive import Archive
-from filmfs.core.errors import Corrupt, CrossBranch, Exists, ReadOnly
+from filmfs.core.errors import Corrupt, CrossBranch, Exists, ReadOnly, Stale
 from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, DraftId, FileId
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
@@ -193,6 +193,11 @@ class FileSystem(VisibleTree):
         opened.writers += int(writing)
         if writing:
             self.changes += 1
+        if self.readonly and not self.archive.contents.is_there(opened.map):
+            self.catch_up()
+            if self._spaces.view(space).inode(opened.file) is None:
+                self.close(handle)
+                raise Stale("the file was replaced or removed, and its bytes with it; its name tells what is there now")
         if truncate and writing:
             try:
                 opened.truncate(0)

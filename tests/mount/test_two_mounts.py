@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from filmfs.archive import Archive, Mode
+from filmfs.core.errors import Stale
+from filmfs.vfs.filesystem import FileSystem
+from filmfs.vfs.nodes import ROOT
 from tests.drive import Drive, answer, wait_until
 from tests.mount.syscalls import fails
 
@@ -164,6 +168,29 @@ def test_an_onlooker_outlives_the_writer_and_follows_the_next(mounted: Drive, on
     mounted.start()
     (mounted.main / "b").write_text("y")
     _soon(lambda: (onlooker.main / "b").read_text() == "y", "the next writer's file")
+
+
+def test_what_was_replaced_before_an_onlooker_knew_of_it_is_looked_up_again(mounted: Drive) -> None:
+    directory = os.open(mounted.main, os.O_RDONLY)
+    (mounted.main / "file").write_bytes(b"1" * 400_000)
+    os.fsync(directory)
+    staged = set(os.listdir(Path(mounted.root, "staging")))
+    with Archive(mounted.root, Mode.READ) as archive:
+        onlooker = FileSystem(archive, readonly=True, status=dict)
+        main = onlooker.lookup(ROOT, b"main")[0].node
+        node = onlooker.lookup(main, b"file")[0].node
+        (mounted.main / "new").write_bytes(b"2" * 400_000)
+        os.rename(mounted.main / "new", mounted.main / "file")
+        os.fsync(directory)
+        os.close(directory)
+        wait_until(lambda: not staged & set(os.listdir(Path(mounted.root, "staging"))), "what it was is gone")
+        with pytest.raises(Stale):
+            onlooker.open(node, writing=False)
+        handle = onlooker.open(onlooker.lookup(main, b"file")[0].node, writing=False)
+        file = onlooker.reading(handle).file
+        assert file is not None
+        assert archive.contents.read(file.map, 0, 9) == b"2" * 9
+        onlooker.close(handle)
 
 
 def test_an_onlooker_reads_on_while_much_is_written(mounted: Drive, onlooker: Onlooker) -> None:
