@@ -153,6 +153,7 @@ class Drive:
 
     def size_on_disk(self) -> int:
         """Bytes that blobs and staging files take."""
+        os.sync()  # ext4 tells less for a moment while it gives a file the room that it had promised
         return sum(
             os.lstat(os.path.join(directory, name)).st_blocks * 512
             for part in ("blobs", "staging")

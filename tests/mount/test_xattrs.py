@@ -81,15 +81,15 @@ def test_attributes_that_would_need_acls_are_not_supported(work: Path) -> None:
 def test_filmfs_s_own_attributes_are_found_but_not_listed_and_read_only(drive: Drive, work: Path) -> None:
     (work / "small").write_bytes(b"few bytes")
     (work / "large").write_bytes(b"x" * 100_000)
-    assert os.getxattr(work / "small", "user.filmfs.content").decode() == identify([b"few bytes"])[0].hex()
 
-    def is_hashed() -> bool:
+    def is_hashed(name: str, content: bytes) -> bool:
         try:
-            return os.getxattr(work / "large", "user.filmfs.content").decode() == identify([b"x" * 100_000])[0].hex()
+            return os.getxattr(work / name, "user.filmfs.content").decode() == identify([content])[0].hex()
         except OSError:
             return False
 
-    wait_until(is_hashed, "the file is hashed some seconds after its close")
+    wait_until(lambda: is_hashed("small", b"few bytes"), "the kernel tells of a close after it", seconds=1)
+    wait_until(lambda: is_hashed("large", b"x" * 100_000), "the file is hashed some seconds after its close")
     assert os.listxattr(work / "large") == []
     with fails(errno.EPERM):
         os.setxattr(work / "large", "user.filmfs.content", b"x")
