@@ -76,7 +76,8 @@ class FileOperations(pyfuse3.Operations):
         self._passing.servers.meet(ctx.pid)
         if self.memory.is_cold:
             await self.memory.touch([node], [])
-        await self._first(self._fs.before_open(node))
+        for _ in range(2):
+            await self._first(self._fs.before_open(node, straight=self._may_read_past_us(node, flags)))
         if self._is_passed_on(flags, ctx):
             await self._first(self._fs.history.spares.making())
         if flags & os.O_ACCMODE != os.O_RDONLY and flags & (os.O_APPEND | os.O_TRUNC) != os.O_APPEND:
@@ -105,11 +106,10 @@ class FileOperations(pyfuse3.Operations):
     def _open(self, node: NodeId, flags: int, ctx: RequestContext, *, may_pass: bool = True) -> int:
         """A handle, and the way that its bytes go."""
         access = flags & os.O_ACCMODE
-        straight = may_pass and self._fs.is_stable(node)
         if access == os.O_RDONLY:
-            straight = straight and self._passing.passes_reads
+            straight = may_pass and self._may_read_past_us(node, flags)
         elif access == os.O_WRONLY:
-            straight = straight and self._is_passed_on(flags, ctx)
+            straight = may_pass and self._fs.is_stable(node) and self._is_passed_on(flags, ctx)
         elif access == os.O_RDWR:
             # It could be mapped, and what msync makes durable is then a staging file that no row may speak of yet.
             straight = False
@@ -120,6 +120,7 @@ class FileOperations(pyfuse3.Operations):
             truncate=truncate,
             append=bool(flags & os.O_APPEND),
             straight=straight,
+            direct=bool(flags & os.O_DIRECT),
             is_access=not flags & os.O_NOATIME,
             uid=ctx.uid,
             process=ctx.pid,
@@ -127,10 +128,13 @@ class FileOperations(pyfuse3.Operations):
         try:
             self._passing.opened(handle, self._fs.file(handle))
         except OSError as error:
-            self._passing.refused(error)
+            self._passing.refused(error, self._fs.file(handle))
             self._fs.close(handle)
             return self._open(node, flags, ctx, may_pass=False)
         return handle
+
+    def _may_read_past_us(self, node: NodeId, flags: int) -> bool:
+        return flags & os.O_ACCMODE == os.O_RDONLY and self._fs.is_stable(node) and self._passing.passes_reads
 
     def _is_passed_on(self, flags: int, ctx: RequestContext) -> bool:
         """Whether what a process is going to write to a new file may go past us."""

@@ -15,7 +15,7 @@ from math import inf
 
 from filmfs.core.extents import Literal
 from filmfs.mount.native import hooks
-from filmfs.store.blobs import Blobs
+from filmfs.store.contents import Contents
 from filmfs.store.disk import has_leases
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.nodes import TURN_MASK, NodeId
@@ -90,8 +90,9 @@ def _name_of(process: int) -> str:
 class Passing:
     """The extension's side of one mount. Owned by the event loop's thread."""
 
-    def __init__(self, blobs: Blobs) -> None:
-        self._blobs = blobs
+    def __init__(self, contents: Contents) -> None:
+        self._blobs = contents.blobs
+        self._composer = contents.composer
         self._backings: dict[OpenFile, int] = {}
         self._served: dict[OpenFile, set[NodeId]] = {}
         self._streaks = Streaks()
@@ -99,7 +100,7 @@ class Passing:
         self._works = hooks is not None
         self._writes = False
         if hooks is not None:
-            self._writes = has_leases(blobs.staging_directory)
+            self._writes = has_leases(self._blobs.staging_directory)
             hooks.want(True, TURN_MASK)
 
     @property
@@ -155,9 +156,11 @@ class Passing:
         if backing is not None:
             hooks.close_backing(backing)
 
-    def refused(self, error: OSError) -> None:
+    def refused(self, error: OSError, handle: FileHandle) -> None:
         """The kernel would not have a file: it goes through the daemon, and so do all if there is no hope."""
-        if error.errno not in _PASSING_ERRORS:
+        if handle.file is not None and handle.file.composed is not None:
+            self._composer.give_up(error)
+        elif error.errno not in _PASSING_ERRORS:
             log.warning("files cannot be handed to the kernel (%s); the daemon reads and writes all of them", error)
             self._works = False
 

@@ -30,7 +30,7 @@ class Session:
 
     def __init__(self, filesystem: FileSystem, flusher: Flusher, disk: trio.CapacityLimiter) -> None:
         self._memory = Memory(filesystem, flusher)
-        self.passing = Passing(filesystem.archive.blobs)
+        self.passing = Passing(filesystem.archive.contents)
         self._operations = Operations(filesystem, flusher, disk, self._memory, self.passing)
         self._answerer = Answerer(filesystem, self._memory, self._operations.let_go)
         self._name = filesystem.archive.settings.name

@@ -30,6 +30,7 @@ from filmfs.core.ids import (
     leaf_count,
 )
 from filmfs.store.blobs import Blobs
+from filmfs.store.composing import Composer
 from filmfs.store.database import Database, Transaction
 
 CONTENT = b"content"
@@ -183,6 +184,7 @@ class Contents:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self.blobs = blobs
+        self.composer = Composer(blobs, self.read)
         self._maps: OrderedDict[ContentId, ExtentMap] = OrderedDict()  # what a content is made of never changes
         self._lock = threading.Lock()
 

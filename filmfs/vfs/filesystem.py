@@ -150,9 +150,12 @@ class FileSystem(VisibleTree):
 
     # Open files
 
-    def before_open(self, node: NodeId) -> Callable[[], None] | None:
-        """Work for another thread, after which `open` waits for no disk; None when there is none to do."""
-        return None if split_node(node)[0] == VIRTUAL else self._opened.before_open(node)
+    def before_open(self, node: NodeId, *, straight: bool = False) -> Callable[[], None] | None:
+        """Work for another thread, after which `open` waits for no disk; None when there is none to do.
+
+        Twice may be needed if the file shall be read as a plain file (`straight`).
+        """
+        return None if split_node(node)[0] == VIRTUAL else self._opened.before_open(node, straight=straight)
 
     def open(
         self,
@@ -162,6 +165,7 @@ class FileSystem(VisibleTree):
         truncate: bool = False,
         append: bool = False,
         straight: bool = False,
+        direct: bool = False,
         is_access: bool = True,
         uid: int = 0,
         process: int = 0,
@@ -169,7 +173,8 @@ class FileSystem(VisibleTree):
         """Opens a file for a process of the user `uid`; gives its handle. Raises ReadOnly, IsADirectory, Stale.
 
         To open it for reading only is an access: what the kernel reads by itself is not seen here. A door that can hand
-        plain files to its users says `straight`, and looks at the handle's file for the decision.
+        plain files to its users says `straight`, and looks at the handle's file for the decision; `direct`: who asks
+        will read past the kernel's pages.
         """
         space, _ = split_node(node)
         if space == VIRTUAL:
@@ -177,7 +182,8 @@ class FileSystem(VisibleTree):
             return self._handles.add(FileHandle(node, None, report=report))
         if writing:
             self._writable(node)
-        opening = partial(self._opened.open, node, writing=writing, truncate=truncate, append=append, straight=straight)
+        how = {"writing": writing, "truncate": truncate, "append": append, "straight": straight, "direct": direct}
+        opening = partial(self._opened.open, node, **how)
         try:
             opened = opening()
         except Corrupt:

@@ -22,7 +22,7 @@ from filmfs.versioning.tree import Tree
 from filmfs.vfs.closing import Copying, Follower
 from filmfs.vfs.drafting import drop_draft
 from filmfs.vfs.nodes import TURNS, NodeId, Space, node_id, split_node, turn_of
-from filmfs.vfs.openfiles import OpenFile
+from filmfs.vfs.openfiles import STRAIGHT_MIN, OpenFile
 from filmfs.vfs.spaces import Spaces
 
 log = logging.getLogger("filmfs.vfs")
@@ -65,8 +65,11 @@ class Opened:
             return None
         return self._retired.get(node) or self.find(*split_node(node))
 
-    def before_open(self, node: NodeId) -> Callable[[], None] | None:
-        """Work for another thread, after which `open` waits for no disk; None when there is none to do."""
+    def before_open(self, node: NodeId, *, straight: bool) -> Callable[[], None] | None:
+        """Work for another thread, after which `open` waits for no disk; None when there is none to do.
+
+        `straight`: it will be asked for a plain file to read. Call it again after that work.
+        """
         if self.at(node) is not None:
             return None
         with suppress(FilmFSError):  # `open` will tell
@@ -74,12 +77,24 @@ class Opened:
             ref = inode.content
             if inode.size > LITERAL_MAX and isinstance(ref, bytes) and not contents.is_at_hand(ref):
                 return partial(contents.have_at_hand, ref)
+            straight = straight and (split_node(node)[0] > MAX_BRANCH or not inode.rdev)  # see `open`
+            if straight and inode.size >= STRAIGHT_MIN and isinstance(ref, bytes):
+                return contents.composer.making(ref, contents.map_of(ref))
             staged = self._history.drafts.map_of(ref) if isinstance(ref, int) else None
             if staged is not None and not contents.blobs.are_open(staged.blobs()):
                 return partial(contents.have_at_hand, ref, staged)
         return None
 
-    def open(self, node: NodeId, *, writing: bool, truncate: bool, straight: bool, append: bool = False) -> OpenFile:
+    def open(
+        self,
+        node: NodeId,
+        *,
+        writing: bool,
+        truncate: bool,
+        straight: bool,
+        append: bool = False,
+        direct: bool = False,
+    ) -> OpenFile:
         """The file for one more handle. Raises Stale when another node shows it now; the name leads to that."""
         space, file = split_node(node)
         if turn_of(node) != self._turns.get((space, file), 0):
@@ -89,17 +104,19 @@ class Opened:
         if not opened.handles:
             opened.finish()
             if not opened.is_being_written:
-                opened.straight = False
+                opened.straight, opened.composed = False, None
                 # What is edited in place is read by all through one node, which sees what others write.
                 straight = straight and (writing or space > MAX_BRANCH or not opened.is_edited)
                 if straight and self._may_go_straight(space, file, writing=writing):
                     with suppress(FilmFSError):  # a disk that is full or damaged is told to who writes or reads
-                        opened.go_straight(writing=writing, truncate=truncate)
+                        opened.go_straight(writing=writing, truncate=truncate, direct=direct)
         elif writing:
             if not opened.writers and append:
                 opened.note_close()  # the kernel may not have let go of it when it told of the close
             elif not opened.writers:
                 opened.finish()  # who only looks still followed what would be appended
+            self._refuse_to_readers(space, opened)
+        elif direct and opened.composed is not None:
             self._refuse_to_readers(space, opened)
         return opened
 

@@ -96,8 +96,10 @@ class OpenFile(StraightFile):
 
     # Going straight to one plain file
 
-    def go_straight(self, *, writing: bool, truncate: bool) -> None:
+    def go_straight(self, *, writing: bool, truncate: bool, direct: bool) -> None:
         """The first handle opens, of a door that can hand out plain files: decides whether to.
+
+        What is composed cannot be read with O_DIRECT (`direct`).
 
         What another process has written and not sealed is never handed out: it may still change. Of writes past us
         nobody learns that they take set-user-ID from a file.
@@ -110,6 +112,9 @@ class OpenFile(StraightFile):
             blob = self._map.whole_blob if self.size >= STRAIGHT_MIN and self.is_settled else None
             if blob is not None and not self._history.drafts.is_written(blob):
                 self.straight = self._contents.blobs.size_on_disk(blob) == self.size
+            elif blob is None and not direct and isinstance(self._source, bytes) and self.size >= STRAIGHT_MIN:
+                self.composed = self._contents.composer.find(self._source)
+                self.straight = self.composed is not None
 
     @property
     def is_edited(self) -> bool:

@@ -2,6 +2,7 @@
 
 from filmfs.core.errors import Unsupported
 from filmfs.core.ids import BlobId, DraftId, FileId
+from filmfs.store.composing import Composed
 from filmfs.store.contents import Contents
 from filmfs.versioning.history import History
 from filmfs.versioning.view import View
@@ -17,6 +18,7 @@ class StraightFile(ShownFile):
         super().__init__(history, contents, view, file)
         self.modified = False  # holds something that its row does not say yet
         self.straight = False  # its handles go to one plain file, past us
+        self.composed: Composed | None = None  # that plain file, if no blob is it
         self._drafting: Drafting | None = None  # while a writing session lasts
         self._through: Through | None = None  # while such a session goes past us
 
@@ -31,7 +33,12 @@ class StraightFile(ShownFile):
         return self._through.blob if self._through is not None else None
 
     def open_straight(self) -> int:
-        """The plain file that its handles go to, opened for reading; the descriptor is the caller's to close."""
+        """The plain file that its handles go to, opened for reading; the descriptor is the caller's to close.
+
+        Raises OSError, or what the blobs say.
+        """
+        if self.composed is not None:
+            return self.composed.open()
         if self._through is not None:
             return self._through.duplicate()
         blob = self._map.whole_blob

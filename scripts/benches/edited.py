@@ -8,14 +8,14 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
-from benches.frame import OURS, Outcome, Sample, Target, Turn, forget_pages, measured, rates, take_turns, times
+from benches.frame import OURS, Figure, Outcome, Sample, Target, Turn, forget_pages, measured, rates, take_turns, times
 from benches.places import MIB, Mounted, Place, beside, fill_with_noise, map_in, peer
 from benches.whole import STOCK
 from filmfs.archive import Archive, Mode
 from filmfs.core.extents import Extent, ExtentMap
 from filmfs.core.ids import ROOT_FILE, identify
 from filmfs.store.contents import put_content
-from filmfs.versioning.rows import Inode, Kind
+from filmfs.versioning.rows import EDITED, Inode, Kind
 from filmfs.versioning.tree import Tree
 
 _COUNTS = (1, 100, 1000, 10_000)
@@ -31,30 +31,48 @@ def extents(place: Place) -> Outcome:
     with Mounted(directory) as mounted, peer(beside("stock.py", plain), directory / "stock") as stock:
         _make(mounted, plain, size)
         for copies, words, least in ((1, "one reader", 1.5), (2, "two readers", 2.0)):
+            target = Target("ratio", least=least)
             for count in _COUNTS:
-                name = f"e{count}.bin"
-                turns: dict[str, Turn] = {
-                    STOCK: partial(_read, place, stock, [directory / "stock" / name] * copies),
-                    OURS: partial(_read, place, mounted.pid, [mounted.main / name] * copies),
-                }
-                samples = take_turns(turns, place.rounds)
                 # One extent is a whole blob, which read_whole is about.
-                target = Target("ratio", least=least) if count > 1 else None
-                what = f"sequential, {count:,} extents, {words}"
-                outcome.figures.append(rates(what, "MiB/s", size * copies / MIB, samples, STOCK, target))
+                files, wanted = [f"e{count}.bin"] * copies, target if count > 1 else None
+                figure = _beside_stock(place, mounted, stock, files, f"sequential, {count:,} extents, {words}", wanted)
+                outcome.figures.append(figure)
+            for name, fresh, which in (("e1000.bin", True, "just mounted"), ("edited.bin", False, "edited in place")):
+                what = f"sequential, 1,000 extents, {which}, {words}"
+                figure = _beside_stock(place, mounted, stock, [name] * copies, what, target, fresh=fresh)
+                outcome.figures.append(figure)
         of_each = Target("ratio", least=2.0)
-        for mode, names, words, target in (
-            ("seq", ("e1000.bin", "e10000.bin"), "sequential, 1,000 and 10,000 extents, a reader each", of_each),
-            ("direct", ("e1000.bin", "e1000.bin"), "sequential with O_DIRECT, 1,000 extents, two readers", None),
+        for mode, names, words, wanted in (
+            ("seq", ["e1000.bin", "e10000.bin"], "sequential, 1,000 and 10,000 extents, a reader each", of_each),
+            ("direct", ["e1000.bin", "e1000.bin"], "sequential with O_DIRECT, 1,000 extents, two readers", None),
         ):
-            turns = {
-                STOCK: partial(_read, place, stock, [directory / "stock" / name for name in names], mode),
-                OURS: partial(_read, place, mounted.pid, [mounted.main / name for name in names], mode),
-            }
-            samples = take_turns(turns, place.rounds)
-            outcome.figures.append(rates(words, "MiB/s", size * 2 / MIB, samples, STOCK, target))
+            outcome.figures.append(_beside_stock(place, mounted, stock, names, words, wanted, mode))
         outcome.facts["file_bytes"] = size
     return outcome
+
+
+def _beside_stock(
+    place: Place,
+    mounted: Mounted,
+    stock: int,
+    names: list[str],
+    what: str,
+    target: Target | None,
+    mode: str = "seq",
+    *,
+    fresh: bool = False,
+) -> Figure:
+    """Reads of files at once; `fresh`: by a mount that has shown none of them yet."""
+
+    def ours() -> Sample:
+        if fresh:
+            mounted.restart()
+        return _read(place, mounted.pid, [mounted.main / name for name in names], mode)
+
+    theirs = [mounted.mountpoint.parent / "stock" / name for name in names]
+    samples = take_turns({STOCK: partial(_read, place, stock, theirs, mode), OURS: ours}, place.rounds)
+    amount = sum(path.stat().st_size for path in theirs) / MIB
+    return rates(what, "MiB/s", amount, samples, STOCK, target)
 
 
 def cow(place: Place) -> Outcome:
@@ -116,12 +134,15 @@ def _make(mounted: Mounted, plain: Path, size: int) -> None:
                 put_content(transaction, content, ExtentMap(size, runs), leaves)
             inode = Inode(Kind.FILE, 0o644, 0, 0, 1, size, now, now, now, now, content=content, stored=size)
             tree.make(ROOT_FILE, f"e{count}.bin".encode(), inode)
+            if count == 1000:
+                tree.make(ROOT_FILE, b"edited.bin", inode.changed(rdev=EDITED))
         archive.history.flush()
     mounted.start()
     for source in sources:
         source.unlink()
     for count in _COUNTS:
         shutil.copyfile(mounted.main / f"e{count}.bin", plain / f"e{count}.bin")
+    os.link(plain / "e1000.bin", plain / "edited.bin")
 
 
 def _edit(path: Path, offset: int) -> Sample:

@@ -1,0 +1,166 @@
+"""Files of several blobs as one plain file that the kernel can read by itself: made by an EROFS image (see `erofs`).
+
+The image has no name: it lies in an unlinked file on the archive's disk and is mounted where nobody sees it, so nothing
+is left of either when the last user closes the file, or dies. Needs Linux 6.12 with EROFS of plain files, and the
+rights to mount; without them there are no such files.
+"""
+
+import errno
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from filmfs.core.errors import FilmFSError
+from filmfs.core.extents import Extent, ExtentMap
+from filmfs.core.ids import BlobId, ContentId
+from filmfs.store.blobs import Blobs
+from filmfs.store.disk import mount_image
+from filmfs.store.erofs import BLOCK, DEVICES_MAX, NAME, divide, image
+
+log = logging.getLogger("filmfs.store")
+
+_KEPT = 128  # and their pages
+_PASSING_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+
+
+class Composed:
+    """A plain file that is there as long as this object, or an open descriptor of it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def open(self) -> int:
+        """A descriptor for reading, the caller's to close. Raises OSError."""
+        return os.dup(self._descriptor)
+
+    def read(self, length: int) -> bytes:
+        """Its first bytes. Raises OSError."""
+        return os.pread(self._descriptor, length, 0)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+
+class Composer:
+    """Those that were used last. Safe to use from many threads."""
+
+    def __init__(self, blobs: Blobs, read: Callable[[ExtentMap, int, int], bytes]) -> None:
+        """`read` gives bytes of a file: (what it is made of, offset, length)."""
+        self._blobs = blobs
+        self._read = read
+        self._known: OrderedDict[ContentId, Composed | None] = OrderedDict()  # None: cannot be
+        self._lock = threading.Lock()
+        self._works = True
+        self._is_proved = False
+
+    def making(self, content: ContentId, extents: ExtentMap) -> Callable[[], None] | None:
+        """Work for another thread, after which `find` knows; None when there is none to do."""
+        with self._lock:
+            wanted = self._works and len(extents.extents) > 1 and content not in self._known
+        return partial(self._make, content, extents) if wanted else None
+
+    def find(self, content: ContentId) -> Composed | None:
+        """The file of a content, if there is one."""
+        with self._lock:
+            found = self._known.get(content)
+            if found is not None:
+                self._known.move_to_end(content)
+            return found
+
+    def give_up(self, error: OSError) -> None:
+        """The kernel has no such files, or does not take them."""
+        if self._works and error.errno not in _PASSING_ERRORS:
+            self._works = False
+            log.info("files of several blobs are read through the daemon: %s", error)
+        with self._lock:
+            self._known.clear()
+
+    def _make(self, content: ContentId, extents: ExtentMap) -> None:
+        made: Composed | None = None
+        try:
+            made = self._composed(extents)
+        except FilmFSError:
+            pass  # reading will tell
+        except OSError as error:
+            self.give_up(error)
+            return
+        dropped = []  # their pages may take a while to go: not under the lock
+        with self._lock:
+            dropped.append(self._known.pop(content, None))
+            self._known[content] = made
+            while len(self._known) > _KEPT:
+                dropped.append(self._known.popitem(last=False)[1])
+
+    def _composed(self, extents: ExtentMap) -> Composed | None:
+        blobs = sorted(extents.blobs())
+        if len(blobs) > DEVICES_MAX:
+            return None
+        directory = self._blobs.staging_directory
+        with self._blobs.borrow(blobs) as descriptors:
+            if not self._is_proved:
+                _prove(directory)
+                self._is_proved = True
+            return compose(directory, extents, dict(zip(blobs, descriptors, strict=True)), partial(self._read, extents))
+
+
+def is_possible(directory: str) -> bool:
+    """Whether the kernel composes files, for us and on the disk of `directory`."""
+    try:
+        _prove(directory)
+    except OSError:
+        return False
+    return True
+
+
+def compose(
+    directory: str, extents: ExtentMap, files: Mapping[BlobId, int], read: Callable[[int, int], bytes]
+) -> Composed | None:
+    """The file that `extents` say; None when it cannot be so (see `erofs.divide`).
+
+    `files` are descriptors of the blobs, `read` gives bytes of the file (offset, length); on the disk of `directory` is
+    room. Raises OSError, and what `read` does.
+    """
+    layout = divide(extents, {blob: os.fstat(descriptor).st_size for blob, descriptor in files.items()})
+    if layout is None:
+        return None
+    data = memoryview(image(layout, {blob: number for number, blob in enumerate(files, 1)}, read))
+    kept = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        while data:
+            data = data[os.write(kept, data) :]
+        devices = [("device", _path_of(descriptor)) for descriptor in files.values()]
+        root = mount_image(_path_of(kept), "erofs", devices)
+    finally:
+        os.close(kept)
+    try:
+        return Composed(os.open(NAME, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root))
+    finally:
+        os.close(root)
+
+
+def _path_of(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _prove(directory: str) -> None:
+    """Has the kernel show a small file of each kind of run. Raises OSError when what it shows is wrong."""
+    blobs = {BlobId(number): os.urandom(3 * BLOCK) for number in (1, 2)}
+    runs = ((0, 100, 1, 7), (BLOCK, 2 * BLOCK, 2, BLOCK), (4 * BLOCK, BLOCK + 9, 1, BLOCK))
+    extents = ExtentMap(5 * BLOCK + 9, tuple(Extent(at, size, BlobId(blob), start) for at, size, blob, start in runs))
+    expected = bytearray(extents.size)
+    for at, size, blob, start in runs:
+        expected[at : at + size] = blobs[BlobId(blob)][start : start + size]
+    files: dict[BlobId, int] = {}
+    try:
+        for blob, data in blobs.items():
+            files[blob] = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            os.write(files[blob], data)
+        composed = compose(directory, extents, files, lambda offset, length: bytes(expected[offset : offset + length]))
+        if composed is None or composed.read(extents.size + 1) != expected:
+            raise OSError(errno.EOPNOTSUPP, "the kernel shows other bytes than an EROFS image says")
+    finally:
+        for descriptor in files.values():
+            os.close(descriptor)
