@@ -114,6 +114,7 @@ class Daemon:
             "last_flush_error": self._flusher.last_error,
             **self._watchdog.status(),
             "passthrough": self._session.passing.works,
+            "composing": self._session.passing.composes,
             "requests": self._session.passing.counts(),
         }
 
@@ -206,6 +207,7 @@ class Daemon:
                 log.info("the kernel reads 128 KiB ahead in the mount; to have it read more needs root (%s)", error)
         notify(f"READY=1\nSTATUS=mounted at {self._mountpoint}")
         on_ready()
+        await trio.to_thread.run_sync(self._session.passing.look_ahead)
 
     async def _await_signal(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:

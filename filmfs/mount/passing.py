@@ -109,6 +109,16 @@ class Passing:
         return self._works and hooks is not None and hooks.is_negotiated()
 
     @property
+    def composes(self) -> bool:
+        """Whether it can read files of several blobs itself."""
+        return self.works and self._composer.works
+
+    def look_ahead(self) -> None:
+        """Finds out what is not known yet; in any thread, once the mount is there."""
+        if self.works:
+            self._composer.prove()
+
+    @property
     def passes_reads(self) -> bool:
         """Whether it may read them: who opens such a file for writing has to look it up again."""
         return self.works and not self.servers.are_here

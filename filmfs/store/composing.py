@@ -2,7 +2,7 @@
 
 The image has no name: it lies in an unlinked file on the archive's disk and is mounted where nobody sees it, so nothing
 is left of either when the last user closes the file, or dies. Needs Linux 6.12 with EROFS of plain files, and the
-rights to mount; without them there are no such files.
+rights to mount; without them, and until `Composer.prove` was called, there are no such files.
 """
 
 import errno
@@ -53,13 +53,26 @@ class Composer:
         self._read = read
         self._known: OrderedDict[ContentId, Composed | None] = OrderedDict()  # None: cannot be
         self._lock = threading.Lock()
-        self._works = True
+        self._is_hopeless = False
         self._is_proved = False
+
+    @property
+    def works(self) -> bool:
+        """Whether the kernel was seen to compose files."""
+        return self._is_proved and not self._is_hopeless
+
+    def prove(self) -> None:
+        """Finds out whether it does. May take some milliseconds, in any thread."""
+        try:
+            _prove(self._blobs.staging_directory)
+            self._is_proved = True
+        except OSError as error:
+            self.give_up(error)
 
     def making(self, content: ContentId, extents: ExtentMap) -> Callable[[], None] | None:
         """Work for another thread, after which `find` knows; None when there is none to do."""
         with self._lock:
-            wanted = self._works and len(extents.extents) > 1 and content not in self._known
+            wanted = self.works and len(extents.extents) > 1 and content not in self._known
         return partial(self._make, content, extents) if wanted else None
 
     def find(self, content: ContentId) -> Composed | None:
@@ -71,9 +84,9 @@ class Composer:
             return found
 
     def give_up(self, error: OSError) -> None:
-        """The kernel has no such files, or does not take them."""
-        if self._works and error.errno not in _PASSING_ERRORS:
-            self._works = False
+        """The kernel has no such files, or does not take them, or not now."""
+        if not self._is_hopeless and error.errno not in _PASSING_ERRORS:
+            self._is_hopeless = True
             log.info("files of several blobs are read through the daemon: %s", error)
         with self._lock:
             self._known.clear()
@@ -98,12 +111,9 @@ class Composer:
         blobs = sorted(extents.blobs())
         if len(blobs) > DEVICES_MAX:
             return None
-        directory = self._blobs.staging_directory
         with self._blobs.borrow(blobs) as descriptors:
-            if not self._is_proved:
-                _prove(directory)
-                self._is_proved = True
-            return compose(directory, extents, dict(zip(blobs, descriptors, strict=True)), partial(self._read, extents))
+            files = dict(zip(blobs, descriptors, strict=True))
+            return compose(self._blobs.staging_directory, extents, files, partial(self._read, extents))
 
 
 def is_possible(directory: str) -> bool:

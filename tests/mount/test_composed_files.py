@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from filmfs.store.composing import is_possible
-from tests.drive import Drive, run
+from tests.drive import Drive, run, wait_until
 from tests.mount.sealed import seal, sealed_file
 from tests.mount.syscalls import fails
 
@@ -24,7 +24,8 @@ BLOCK = 4096
 
 @pytest.fixture
 def drive(passing: Drive) -> Drive:
-    """A mount that hands plain files to the kernel."""
+    """A mount whose files the kernel composes."""
+    wait_until(lambda: passing.command("status")["composing"], "the kernel was seen to compose files")
     return passing
 
 
