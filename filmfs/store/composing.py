@@ -36,12 +36,16 @@ class Composed:
         """A descriptor for reading, the caller's to close. Raises OSError."""
         return os.dup(self._descriptor)
 
-    def read(self, length: int) -> bytes:
-        """Its first bytes. Raises OSError."""
-        return os.pread(self._descriptor, length, 0)
+    def read(self, offset: int, length: int) -> bytes:
+        """Some of its bytes. Raises OSError."""
+        return os.pread(self._descriptor, length, offset)
 
     def __del__(self) -> None:
-        os.close(self._descriptor)
+        # Of a large file the kernel lets go of many pages, which takes longer than whoever holds it last may wait.
+        try:
+            threading.Thread(target=os.close, args=(self._descriptor,), daemon=True).start()
+        except RuntimeError:  # at the interpreter's end there are no new threads
+            os.close(self._descriptor)
 
 
 class Composer:
@@ -62,17 +66,18 @@ class Composer:
         return self._is_proved and not self._is_hopeless
 
     def prove(self) -> None:
-        """Finds out whether it does. May take some milliseconds, in any thread."""
-        try:
-            _prove(self._blobs.staging_directory)
-            self._is_proved = True
-        except OSError as error:
-            self.give_up(error)
+        """Finds out whether it does, if that is not known. May take some milliseconds, in any thread."""
+        if not self._is_proved and not self._is_hopeless:
+            try:
+                _prove(self._blobs.staging_directory)
+                self._is_proved = True
+            except OSError as error:
+                self.give_up(error)
 
     def making(self, content: ContentId, extents: ExtentMap) -> Callable[[], None] | None:
         """Work for another thread, after which `find` knows; None when there is none to do."""
         with self._lock:
-            wanted = self.works and len(extents.extents) > 1 and content not in self._known
+            wanted = not self._is_hopeless and len(extents.extents) > 1 and content not in self._known
         return partial(self._make, content, extents) if wanted else None
 
     def find(self, content: ContentId) -> Composed | None:
@@ -84,28 +89,32 @@ class Composer:
             return found
 
     def give_up(self, error: OSError) -> None:
-        """The kernel has no such files, or does not take them, or not now."""
-        if not self._is_hopeless and error.errno not in _PASSING_ERRORS:
-            self._is_hopeless = True
+        """The kernel has no such files or does not take them; or it is the disk, or want of descriptors, now."""
+        if error.errno in _PASSING_ERRORS:
+            log.info("a file of several blobs is read through the daemon: %s", error)
+            return
+        if not self._is_hopeless:
             log.info("files of several blobs are read through the daemon: %s", error)
+        self._is_hopeless = True
         with self._lock:
-            self._known.clear()
+            self._known = OrderedDict()
 
     def _make(self, content: ContentId, extents: ExtentMap) -> None:
-        made: Composed | None = None
+        self.prove()
+        if not self.works:
+            return
         try:
             made = self._composed(extents)
         except FilmFSError:
-            pass  # reading will tell
+            return  # reading will tell
         except OSError as error:
             self.give_up(error)
             return
-        dropped = []  # their pages may take a while to go: not under the lock
         with self._lock:
-            dropped.append(self._known.pop(content, None))
             self._known[content] = made
+            self._known.move_to_end(content)
             while len(self._known) > _KEPT:
-                dropped.append(self._known.popitem(last=False)[1])
+                self._known.popitem(last=False)
 
     def _composed(self, extents: ExtentMap) -> Composed | None:
         blobs = sorted(extents.blobs())
@@ -141,6 +150,7 @@ def compose(
     try:
         while data:
             data = data[os.write(kept, data) :]
+        os.fdatasync(kept)  # what the disk does not take would come back from it as zeros
         devices = [("device", _path_of(descriptor)) for descriptor in files.values()]
         root = mount_image(_path_of(kept), "erofs", devices)
     finally:
@@ -156,10 +166,13 @@ def _path_of(descriptor: int) -> str:
 
 
 def _prove(directory: str) -> None:
-    """Has the kernel show a small file of each kind of run. Raises OSError when what it shows is wrong."""
-    blobs = {BlobId(number): os.urandom(3 * BLOCK) for number in (1, 2)}
-    runs = ((0, 100, 1, 7), (BLOCK, 2 * BLOCK, 2, BLOCK), (4 * BLOCK, BLOCK + 9, 1, BLOCK))
-    extents = ExtentMap(5 * BLOCK + 9, tuple(Extent(at, size, BlobId(blob), start) for at, size, blob, start in runs))
+    """Has the kernel show a small file of each kind of run. Raises OSError when what it shows is wrong.
+
+    Of a blob that became shorter it must show an error: some kernels show zeros (`erofs_fileio_ki_complete`).
+    """
+    blobs = {BlobId(number): os.urandom(64 * BLOCK) for number in (1, 2)}
+    runs = ((0, 100, 1, 7), (BLOCK, 2 * BLOCK, 2, BLOCK), (4 * BLOCK, 60 * BLOCK + 9, 1, BLOCK))
+    extents = ExtentMap(64 * BLOCK + 9, tuple(Extent(at, size, BlobId(of), start) for at, size, of, start in runs))
     expected = bytearray(extents.size)
     for at, size, blob, start in runs:
         expected[at : at + size] = blobs[BlobId(blob)][start : start + size]
@@ -168,9 +181,31 @@ def _prove(directory: str) -> None:
         for blob, data in blobs.items():
             files[blob] = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
             os.write(files[blob], data)
-        composed = compose(directory, extents, files, lambda offset, length: bytes(expected[offset : offset + length]))
-        if composed is None or composed.read(extents.size + 1) != expected:
+        composed = _of_proof(directory, extents, files, expected)
+        if composed.read(0, extents.size + 1) != expected:
             raise OSError(errno.EOPNOTSUPP, "the kernel shows other bytes than an EROFS image says")
+        composed = _of_proof(directory, extents, files, expected)
+        os.ftruncate(files[BlobId(1)], 2 * BLOCK + 100)
+        for at in (5 * BLOCK, 40 * BLOCK):
+            if _can_be_read(composed, at):
+                raise OSError(errno.EOPNOTSUPP, "the kernel shows zeros where an EROFS device has no bytes")
     finally:
         for descriptor in files.values():
             os.close(descriptor)
+
+
+def _of_proof(directory: str, extents: ExtentMap, files: Mapping[BlobId, int], expected: bytearray) -> Composed:
+    composed = compose(directory, extents, files, lambda offset, length: bytes(expected[offset : offset + length]))
+    if composed is None:
+        raise OSError(errno.EOPNOTSUPP, "a file of proof cannot be composed")
+    return composed
+
+
+def _can_be_read(composed: Composed, at: int) -> bool:
+    try:
+        composed.read(at, BLOCK)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return False
+    return True

@@ -28,7 +28,9 @@ _COPIES_MAX, _COPIED_MAX = 64, 8 << 20  # chunks, bytes: each is a read from a d
 _MAGIC, _CHUNKED, _DEVICE_TABLE = 0xE0F5E1E2, 0x4, 0x8
 _SUPER_AT, _SUPER, _SLOT, _INODE, _UNIT = 1024, 128, 128, 32, 8
 _PLAIN, _CHUNKS, _EXTENDED, _INDEXES = 0 << 1, 4 << 1, 1, 0x20  # of an inode's and a chunk's format
-_HOLE = 0xFFFFFFFF << 32
+_NO_BLOCK = 0xFFFFFFFF
+_HOLE = _NO_BLOCK << 32
+_AT_ONCE = 1 << 16  # entries that are made without letting other threads in
 _DIRECTORY_TYPE, _FILE_TYPE = 2, 1
 
 
@@ -52,7 +54,7 @@ class Layout:
 
 
 def divide(extents: ExtentMap, sizes: Mapping[BlobId, int]) -> Layout | None:
-    """The cheapest way to divide a file; None when much would have to be copied, or a blob is shorter than it says.
+    """The cheapest way to divide a file; None when much would have to be copied, or a blob is too short or too long.
 
     `sizes` are of the blobs' files, in bytes. Runs whose place in the file and in the blob differ by no whole number of
     blocks are copied, and so is a last chunk that is not full: what its blob has after it must not show, and a blob may
@@ -65,7 +67,7 @@ def divide(extents: ExtentMap, sizes: Mapping[BlobId, int]) -> Layout | None:
     for extent in extents.extents:
         if isinstance(extent.source, Literal) or (extent.offset - extent.source_offset) % BLOCK:
             crooked.append(extent)
-        elif extent.source_offset + extent.length > sizes[extent.source]:
+        elif extent.source_offset + extent.length > min(sizes[extent.source], _NO_BLOCK * BLOCK):
             return None
         else:
             bounds += [extent.offset, extent.end]
@@ -124,7 +126,9 @@ def _index(layout: Layout, devices: Mapping[BlobId, int], copies: int) -> bytes:
         if first < last and not (extent.offset - extent.source_offset) % BLOCK:
             block = (extent.source_offset + first * layout.chunk - extent.offset) // BLOCK
             start = block << 32 | devices[extent.source] << 16
-            index[first:last] = array("Q", range(start, start + step * (last - first), step))
+            for low in range(first, last, _AT_ONCE):
+                high, begin = min(low + _AT_ONCE, last), start + step * (low - first)
+                index[low:high] = array("Q", range(begin, begin + step * (high - low), step))
     for place, number in enumerate(layout.copied):
         index[number] = (copies + place * per_chunk) << 32
     if sys.byteorder == "big":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
-from filmfs.core.errors import Corrupt, FilmFSError, IsADirectory, Stale
+from filmfs.core.errors import Corrupt, FilmFSError, IsADirectory, Stale, Usage
 from filmfs.core.ids import MAX_BRANCH, BlobId, BranchId, DraftId, FileId
 from filmfs.store.contents import LITERAL_MAX, Contents
 from filmfs.store.sealing import Seal
@@ -98,6 +98,9 @@ class Opened:
         """The file for one more handle. Raises Stale when another node shows it now; the name leads to that."""
         space, file = split_node(node)
         if turn_of(node) != self._turns.get((space, file), 0):
+            same = None if writing or direct else self._same_as_now(node)
+            if same is not None:
+                return same
             self._turn_back(node)
             self.get(space, file).is_turned_back = True
         opened = self.get(space, file)
@@ -117,6 +120,8 @@ class Opened:
                 opened.finish()  # who only looks still followed what would be appended
             self._refuse_to_readers(space, opened)
         elif direct and opened.composed is not None:
+            if self._spaces.home(space) != space:  # this node cannot be turned: it shows another space's file
+                raise Usage("the file cannot be read with O_DIRECT while others read it without")
             self._refuse_to_readers(space, opened)
         return opened
 
@@ -138,6 +143,13 @@ class Opened:
             # The kernel looks up and tries again once: no reader may come between and have it refused again.
             self._awaited[space, opened.file] = time.monotonic() + _AWAITED_S
             raise Stale("the file is read as it was; its name leads to the node that can be written")
+
+    def _same_as_now(self, node: NodeId) -> OpenFile | None:
+        """What readers went on with under a node, if the file has the same bytes still: they read it another way."""
+        retired, now = self._retired.get(node), self.find(*split_node(node))
+        if retired is None or retired.content is None:
+            return None
+        return retired if retired.content == (self.inode(node).content if now is None else now.content) else None
 
     def _turn_back(self, node: NodeId) -> None:
         """Has a node that the file had before, and an NFS server may remember, be its node again.

@@ -120,6 +120,28 @@ def test_who_reads_past_the_cache_is_served_beside_those_who_do_not(drive: Drive
     assert path.read_bytes() == expected
 
 
+def test_a_reader_s_descriptor_can_be_opened_again_while_another_reads_past_the_cache(drive: Drive) -> None:
+    path, expected = straight(drive)
+    with path.open("rb") as reader:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        try:
+            with open(f"/proc/self/fd/{reader.fileno()}", "rb") as again:
+                assert again.read() == expected
+        finally:
+            os.close(descriptor)
+
+
+def test_the_plain_view_of_a_composed_file_has_no_direct_way(drive: Drive) -> None:
+    drive.branch("other")
+    path, expected = straight(drive)
+    shown = drive.mountpoint / ".filmfs" / "plain" / "main" / "joined"
+    with path.open("rb") as reader:
+        with fails(errno.EINVAL):
+            os.open(shown, os.O_RDONLY | os.O_DIRECT)
+        assert shown.read_bytes() == reader.read() == expected
+    os.rename(drive.main, drive.mountpoint / "renamed")  # is refused for a branch with open files
+
+
 def test_it_goes_with_the_last_who_uses_it(drive: Drive) -> None:
     """A daemon that dies leaves no mount and no file behind."""
     path, expected = straight(drive)

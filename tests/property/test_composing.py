@@ -1,19 +1,25 @@
 """Composed files have the bytes that their map says, whatever that is."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from filmfs.core.extents import Extent, ExtentMap, Hole, Literal, MapBuilder
-from filmfs.core.ids import BlobId
-from filmfs.store.composing import compose, is_possible
+from filmfs.core.ids import BlobId, ContentId
+from filmfs.store.blobs import Blobs
+from filmfs.store.composing import Composer, compose, is_possible
 from filmfs.store.erofs import BLOCK, DEVICES_MAX, divide
+from tests.drive import wait_until
 
 _DIRECTORY = tempfile.gettempdir()
 _BLOBS = {BlobId(number): os.urandom(40 * BLOCK + 77 * number) for number in (1, 2, 3)}
@@ -69,7 +75,7 @@ def _read(extents: ExtentMap, offset: int, length: int) -> bytes:
 def test_a_composed_file_is_byte_for_byte_what_its_map_says(files: dict[BlobId, int], extents: ExtentMap) -> None:
     composed = compose(_DIRECTORY, extents, files, partial(_read, extents))
     if composed is not None:
-        assert composed.read(extents.size + 1) == _read(extents, 0, extents.size)
+        assert composed.read(0, extents.size + 1) == _read(extents, 0, extents.size)
 
 
 @given(extents=maps())
@@ -94,6 +100,15 @@ def test_blobs_that_are_too_many_or_too_short_make_no_file() -> None:
     assert divide(short, {BlobId(1): 2 * BLOCK}) is not None
 
 
+def test_blocks_that_their_numbers_cannot_tell_make_no_file() -> None:
+    """Number 0xFFFFFFFF is a hole, and there are none past it."""
+    last = (0xFFFFFFFF - 1) * BLOCK
+    for start in (last, last + BLOCK, 1 << 44, 1 << 60):
+        runs = (Extent(0, BLOCK, BlobId(1), start), Extent(BLOCK, BLOCK, BlobId(2)))
+        layout = divide(ExtentMap(2 * BLOCK, runs), {BlobId(1): 1 << 62, BlobId(2): BLOCK})
+        assert (layout is not None) == (start == last)
+
+
 def test_a_very_large_file_has_a_small_table() -> None:
     """100 GB with an edit in the middle: few chunks, large ones."""
     size, middle = 100 * 10**9, 50 * 10**9 // BLOCK * BLOCK
@@ -104,9 +119,66 @@ def test_a_very_large_file_has_a_small_table() -> None:
     assert layout.chunks * 8 + len(layout.copied) * layout.chunk < 8 << 20
 
 
+def composer(directory: Path, files: dict[BlobId, int]) -> Composer:
+    """One of these files."""
+    return Composer(cast(Blobs, Lent(str(directory), files)), _read)
+
+
+@dataclass
+class Lent:
+    """What a Composer asks of Blobs."""
+
+    staging_directory: str
+    files: dict[BlobId, int]
+
+    @contextmanager
+    def borrow(self, blobs: list[BlobId]) -> Iterator[list[int]]:
+        yield [self.files[blob] for blob in blobs]
+
+
+TWO = ExtentMap(2 * BLOCK, tuple(Extent(n * BLOCK, BLOCK, BlobId(n + 1)) for n in range(2)))
+CONTENT = ContentId(b"c" * 32)
+
+
+@needs_kernel
+def test_a_disk_that_fails_once_is_asked_again(
+    files: dict[BlobId, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composing = composer(tmp_path, files)
+    for code in (errno.ENOSPC, errno.EIO, errno.EMFILE):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", partial(_fail, code))
+            work = composing.making(CONTENT, TWO)
+            assert work is not None
+            work()
+        assert composing.find(CONTENT) is None  # what the disk has not is not shown
+        assert not composing.works
+    work = composing.making(CONTENT, TWO)
+    assert work is not None
+    work()
+    found = composing.find(CONTENT)
+    assert found is not None
+    assert found.read(0, 3 * BLOCK) == _read(TWO, 0, 2 * BLOCK)
+    assert composing.making(CONTENT, TWO) is None
+
+
+def test_a_kernel_that_has_none_is_asked_once(
+    files: dict[BlobId, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composing = composer(tmp_path, files)
+    monkeypatch.setattr("filmfs.store.composing.mount_image", partial(_fail, errno.ENODEV))
+    composing.prove()
+    assert not composing.works
+    assert composing.making(CONTENT, TWO) is None
+
+
+def _fail(code: int, *_: object) -> None:
+    raise OSError(code, os.strerror(code))
+
+
 @needs_kernel
 def test_nothing_is_left_of_a_composed_file(files: dict[BlobId, int], tmp_path: Path) -> None:
-    extents = ExtentMap(2 * BLOCK, tuple(Extent(n * BLOCK, BLOCK, BlobId(n + 1)) for n in range(2)))
+    extents = TWO
     before = len(os.listdir("/proc/self/fd"))
     composed = compose(str(tmp_path), extents, files, partial(_read, extents))
     assert composed is not None
@@ -115,4 +187,4 @@ def test_nothing_is_left_of_a_composed_file(files: dict[BlobId, int], tmp_path: 
     del composed
     assert os.pread(descriptor, 3 * BLOCK, 0) == _read(extents, 0, 2 * BLOCK)
     os.close(descriptor)
-    assert len(os.listdir("/proc/self/fd")) == before
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) == before, "a thread closes it", seconds=5)
