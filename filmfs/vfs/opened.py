@@ -145,9 +145,9 @@ class Opened:
             raise Stale("the file is read as it was; its name leads to the node that can be written")
 
     def _same_as_now(self, node: NodeId) -> OpenFile | None:
-        """What readers went on with under a node, if the file has the same bytes still: they read it another way."""
+        """What readers went on with under a node, if others read the same bytes still, but cannot read them so."""
         retired, now = self._retired.get(node), self.find(*split_node(node))
-        if retired is None or retired.content is None:
+        if retired is None or retired.composed is None:
             return None
         return retired if retired.content == (self.inode(node).content if now is None else now.content) else None
 
