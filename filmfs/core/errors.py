@@ -2,6 +2,8 @@
 
     FilmFSError
     ├── Usage            the request itself makes no sense
+    ├── BadTimecode      a label, rate or range that does not exist, or not in this file
+    ├── BadMedia         a film file that is damaged, or that filmfs cannot cut exactly
     ├── NotFound, Exists, NotADirectory, IsADirectory, NotEmpty
     ├── BadName, NameNotUtf8, NameTooLong
     ├── ReadOnly, Refused, CrossBranch, Loop, TooManyLinks, TooLarge, Unsupported
@@ -39,6 +41,18 @@ class Usage(FilmFSError):
     """The request itself makes no sense."""
 
     errno, http_status, exit_code = _e.EINVAL, 400, 2
+
+
+class BadTimecode(FilmFSError):
+    """A time code, frame rate or range that does not exist, or not in this file."""
+
+    errno, http_status, exit_code = _e.ENOENT, 404, 2
+
+
+class BadMedia(FilmFSError):
+    """A film file that is damaged, no film file, or one that cannot be cut exactly."""
+
+    errno, http_status, exit_code = _e.ENOENT, 422, 2
 
 
 class NotFound(FilmFSError):
