@@ -1,0 +1,245 @@
+"""The sample tables of a track (ISO/IEC 14496-12, 8.6 and 8.7): where each sample lies, how long it is, when it is
+shown.
+
+Samples are numbered from 0 in decoding order. Times are in units of the track's time scale. The tables stay as they are
+in the file, as arrays and runs; only what is asked for is worked out, so a film of two hours costs milliseconds.
+"""
+
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, islice, repeat
+from operator import mul
+from struct import unpack_from
+from typing import NamedTuple
+
+from filmfs.core.errors import BadMedia
+from filmfs.media.boxes import Box, boxes_of
+
+_SAMPLES_MAX = 100_000_000  # 12 hours at 2,000 a second
+_TIME_MAX = 1 << 62
+
+
+class Chunk(NamedTuple):
+    """`samples` from the number `first` on, together from `offset` of the file on; descriptions count from 1."""
+
+    offset: int
+    first: int
+    samples: int
+    description: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Values in runs: `ends[n]` samples have a value of `values[:n + 1]`."""
+
+    ends: Sequence[int]
+    values: Sequence[int]
+
+    @property
+    def count(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def value(self, index: int) -> int:
+        return self.values[bisect_right(self.ends, index)]
+
+    def expanded(self, start: int, end: int) -> list[int]:
+        """The values of samples [start, end)."""
+        values: list[int] = []
+        run = bisect_right(self.ends, start)
+        while start < end:
+            upto = min(self.ends[run], end)
+            values += [self.values[run]] * (upto - start)
+            start, run = upto, run + 1
+        return values
+
+
+class SampleTable:
+    """One track's. Nothing of it changes; any thread may ask."""
+
+    def __init__(self, data: bytes, stbl: Box) -> None:
+        """Raises BadMedia when the tables contradict each other."""
+        self._data = data
+        found = {box.kind: box for box in boxes_of(data, stbl.body, stbl.end)}
+        self._found = found
+        self.size, self._sizes = self._read_sizes()
+        self.count = self._counted if self.size else len(self._sizes)
+        self._offsets = self._read_offsets()
+        self._read_chunks()
+        self._durations = self._read_runs(b"stts", "I")
+        lasts: Iterator[int] = map(mul, self._lengths(self._durations), self._durations.values)
+        self._starts = list(accumulate(lasts, initial=0))
+        if self._durations.count != self.count or self._starts[-1] > _TIME_MAX:
+            raise BadMedia(f"a track has {self.count} samples and times for {self._durations.count}")
+        self._shifts = self._read_runs(b"ctts", "i") if b"ctts" in found else None
+        if self._shifts is not None and self._shifts.count != self.count:
+            raise BadMedia(f"a track has {self.count} samples and shifts for {self._shifts.count}")
+        self.sync = self._read_sync()
+
+    # Where samples lie
+
+    def size_of(self, index: int) -> int:
+        """Bytes of a sample."""
+        return int(self._sizes[index]) if not self.size else self.size
+
+    def bytes_of(self, start: int, end: int) -> int:
+        """Bytes of the samples [start, end)."""
+        return self.size * (end - start) if self.size else int(sum(self._sizes[start:end]))
+
+    def sizes(self, start: int, end: int) -> "array[int]":
+        """The sizes of the samples [start, end), where they differ."""
+        return self._sizes[start:end]
+
+    def chunks(self, start: int, end: int, width: int = 0) -> list[Chunk]:
+        """What the samples [start, end) lie in, in their order, and nothing besides them.
+
+        `width` is the bytes of each, where that is not what the table says.
+        """
+        chunks: list[Chunk] = []
+        begins = start
+        run = bisect_right(self._run_samples, start) - 1
+        while start < end:
+            per, number, first = self._per_chunk[run], self._run_chunks[run], self._run_samples[run]
+            upto = min(end, self._run_samples[run + 1]) if run + 1 < len(self._run_samples) else end
+            low, high = (start - first) // per, -(-(upto - first) // per)
+            chunks += map(
+                Chunk,
+                self._offsets[number + low : number + high],
+                range(first + low * per, first + high * per, per),
+                repeat(per),
+                repeat(self._descriptions[run]),
+            )
+            start, run = upto, run + 1
+        if chunks:
+            chunks[-1] = chunks[-1]._replace(samples=end - chunks[-1].first)
+            offset, first, samples, description = chunks[0]
+            if first < begins:
+                skipped = width * (begins - first) if width else self.bytes_of(first, begins)
+                chunks[0] = Chunk(offset + skipped, begins, samples - (begins - first), description)
+        return chunks
+
+    # When they are shown
+
+    def decoded_at(self, index: int) -> int:
+        """The decoding time of a sample; of the one past the last, the end."""
+        run = bisect_right(self._durations.ends, index)
+        if run == len(self._durations.ends):
+            return self._starts[-1]
+        begins = self._durations.ends[run - 1] if run else 0
+        return self._starts[run] + (index - begins) * self._durations.values[run]
+
+    def decoded_by(self, time: int) -> int:
+        """The number of samples whose decoding time is before `time`."""
+        run = min(max(bisect_right(self._starts, time - 1) - 1, 0), len(self._durations.ends) - 1)
+        if run < 0:
+            return 0
+        begins = self._durations.ends[run - 1] if run else 0
+        step = self._durations.values[run]
+        left = time - self._starts[run]
+        ends = self._durations.ends[run] - begins
+        return begins + (min(max(-(-left // step), 0), ends) if step else (ends if left > 0 else 0))
+
+    def shown_at(self, start: int, end: int) -> list[int]:
+        """The times at which the samples [start, end) are shown."""
+        durations = self._durations.expanded(start, end)
+        times = list(islice(accumulate(durations, initial=self.decoded_at(start)), end - start))
+        if self._shifts is None:
+            return times
+        return [time + shift for time, shift in zip(times, self._shifts.expanded(start, end), strict=True)]
+
+    def durations(self, start: int, end: int) -> list[int]:
+        """How long the samples [start, end) last in decoding."""
+        return self._durations.expanded(start, end)
+
+    def shifts(self, start: int, end: int) -> list[int] | None:
+        """How much later than decoded each is shown; None where that is no question."""
+        return None if self._shifts is None else self._shifts.expanded(start, end)
+
+    @cached_property
+    def shift_range(self) -> tuple[int, int]:
+        """The least and the greatest shift."""
+        return (min(self._shifts.values), max(self._shifts.values)) if self._shifts and self._shifts.values else (0, 0)
+
+    @property
+    def duration_runs(self) -> list[tuple[int, int]]:
+        """(count, duration) as they are stored."""
+        return list(zip(self._lengths(self._durations), self._durations.values, strict=True))
+
+    def sync_before(self, index: int) -> Sequence[int]:
+        """The sync samples up to and with `index`, in order; all are, where no table says which."""
+        return range(index + 1) if self.sync is None else self.sync[: bisect_right(self.sync, index)]
+
+    # Reading the tables
+
+    def _entries(self, kind: bytes, width: int, *, fields: int = 1) -> tuple[int, int]:
+        """The place of a table's entries and how many they are."""
+        box = self._found.get(kind)
+        if box is None or box.length < 8:
+            raise BadMedia(f"a track has no {kind.decode()}")
+        (count,) = unpack_from(">I", self._data, box.body + 4)
+        if count * width * fields > box.length - 8:
+            raise BadMedia(f"the {kind.decode()} of a track is cut off")
+        return box.body + 8, count
+
+    def _array(self, code: str, start: int, count: int) -> "array[int]":
+        values = array(code)
+        values.frombytes(self._data[start : start + count * values.itemsize])
+        if sys.byteorder == "little":
+            values.byteswap()
+        return values
+
+    def _read_sizes(self) -> tuple[int, "array[int]"]:
+        box = self._found.get(b"stsz")
+        if box is None or box.length < 12:
+            raise BadMedia("a track has no stsz" + (", but an stz2" if b"stz2" in self._found else ""))
+        size, count = unpack_from(">II", self._data, box.body + 4)
+        if not size and count * 4 > box.length - 12:
+            raise BadMedia("the stsz of a track is cut off")
+        if count > _SAMPLES_MAX * 50:
+            raise BadMedia(f"a track says that it has {count} samples")
+        self._counted = count
+        return size, array("I") if size else self._array("I", box.body + 12, count)
+
+    def _read_offsets(self) -> "array[int]":
+        kind, code, width = (b"co64", "Q", 8) if b"co64" in self._found else (b"stco", "I", 4)
+        return self._array(code, *self._entries(kind, width))
+
+    def _read_chunks(self) -> None:
+        start, count = self._entries(b"stsc", 4, fields=3)
+        table = self._array("I", start, count * 3)
+        firsts = [first - 1 for first in table[0::3]]
+        self._per_chunk, self._descriptions = table[1::3], table[2::3]
+        chunks = len(self._offsets)
+        bounds = [*firsts[1:], chunks] if count else []
+        if count and (firsts[0] != 0 or any(low >= high for low, high in zip(firsts, bounds, strict=True))):
+            raise BadMedia("the chunks of a track are out of order")
+        if not all(self._per_chunk):
+            raise BadMedia("a chunk of a track has no samples")
+        samples = (per * (high - low) for low, high, per in zip(firsts, bounds, self._per_chunk, strict=True))
+        totals = list(accumulate(samples, initial=0))
+        if totals[-1] < self.count:
+            raise BadMedia(f"a track has {self.count} samples and chunks for {totals[-1]}")
+        self._run_chunks, self._run_samples = firsts, totals[:-1]
+
+    def _read_runs(self, kind: bytes, code: str) -> _Runs:
+        start, count = self._entries(kind, 4, fields=2)
+        lengths = self._array("I", start, count * 2)[0::2]
+        values = self._array(code, start, count * 2)[1::2]
+        return _Runs(list(accumulate(lengths)), values)
+
+    @staticmethod
+    def _lengths(runs: _Runs) -> list[int]:
+        return [end - start for start, end in zip([0, *runs.ends], runs.ends, strict=False)]
+
+    def _read_sync(self) -> "array[int] | None":
+        if b"stss" not in self._found:
+            return None
+        numbers = set(self._array("I", *self._entries(b"stss", 4)))
+        if b"stps" in self._found:  # key frames of open groups, as QuickTime tells them apart
+            numbers |= set(self._array("I", *self._entries(b"stps", 4)))
+        if numbers and not 1 <= min(numbers) <= max(numbers) <= self.count:
+            raise BadMedia("a sync sample of a track is not there")
+        return array("I", (number - 1 for number in sorted(numbers)))

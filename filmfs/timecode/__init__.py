@@ -1,0 +1,1 @@
+"""Time code ranges of what an archive holds."""

@@ -1,0 +1,129 @@
+"""Films of an archive, and clips of them: what a range of a stored file is made of.
+
+A clip is an ExtentMap: bytes of its own and runs of the source's blobs. It costs no space, and is the same bytes
+whenever and wherever it is made (`media.clips`).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from filmfs.core.errors import BadMedia
+from filmfs.core.extents import Extent, ExtentMap, Hole, Literal, MapBuilder
+from filmfs.core.ports import ByteSource
+from filmfs.core.ranges import Asked, Counting, FrameRange, asserted_rate, canonical, place
+from filmfs.core.smpte import shown_rate
+from filmfs.media.clipping import Clip
+from filmfs.media.clips import plan
+from filmfs.media.quicktime import QuickTime, open_quicktime
+from filmfs.media.wave import Wave, open_wave
+
+MOVIES = (".mov", ".mp4", ".m4v", ".qt", ".3gp")
+SOUNDS = (".wav", ".bwf", ".rf64")
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A file that can be cut: its name, and what it says of itself."""
+
+    name: str
+    of: QuickTime | Wave
+
+    def counting(self, asked: Asked | None = None) -> Counting:
+        """How its frames are counted. Raises BadTimecode for sound if nobody says how many frames a second has."""
+        if isinstance(self.of, QuickTime):
+            return self.of.counting
+        rate = None if asked is None or asked.rate is None else asserted_rate(asked.rate)
+        return self.of.counting(rate, drop=asked is not None and asked.says_drop)
+
+    @property
+    def timecode_from(self) -> str:
+        """Where its time code comes from: `tmcd`, `bext`, or `none` where it counts from 00:00:00:00."""
+        if isinstance(self.of, QuickTime):
+            return "tmcd" if self.of.timecode is not None else "none"
+        return "bext" if self.of.reference is not None else "none"
+
+    def facts(self, asked: Asked | None = None) -> dict[str, object]:
+        """What there is to tell of it."""
+        counting = self.counting(asked)
+        return {
+            "file": self.name,
+            "start": str(counting.label(counting.start)),
+            "end": str(counting.label(counting.start + counting.frames)),
+            "frames": counting.frames,
+            "rate": shown_rate(counting.rate),
+            "exact_rate": str(Fraction(counting.rate)),
+            "drop_frame": counting.drop,
+            "timecode_from": self.timecode_from,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FilmClip:
+    """A clip of a film: which frames, what it is called, and what it is made of."""
+
+    film: Film
+    asked: Asked
+    counting: Counting
+    frames: FrameRange
+    name: str
+    map: ExtentMap
+
+    def facts(self) -> dict[str, object]:
+        """What there is to tell of it."""
+        counting, frames = self.counting, self.frames
+        own = sum(extent.length for extent in self.map.extents if isinstance(extent.source, Literal))
+        return {
+            **self.film.facts(self.asked),
+            "clip": self.name,
+            "first": str(counting.label(counting.start + frames.first)),
+            "out": str(counting.label(counting.start + frames.end)),
+            "count": frames.count,
+            "handles": [frames.head, frames.tail],
+            "handles_cut": frames.clamped,
+            "size": self.map.size,
+            "own_bytes": own,
+        }
+
+
+def open_film(source: ByteSource, name: str) -> Film:
+    """Reads what a stored file says of itself. Raises BadMedia when it cannot be cut, with the reason."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in MOVIES:
+        return Film(name, open_quicktime(source))
+    if suffix in SOUNDS:
+        return Film(name, open_wave(source))
+    raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join(MOVIES + SOUNDS)})")
+
+
+def clip_of(film: Film, extents: ExtentMap, asked: Asked) -> FilmClip:
+    """The clip that is asked of a film which is made of `extents`. Raises BadTimecode, BadMedia."""
+    counting = film.counting(asked)
+    frames = place(asked, counting)
+    stem, suffix = os.path.splitext(film.name)
+    name = f"{stem}@{canonical(frames, counting)}{suffix.lower()}"
+    clip = plan(film.of, frames) if isinstance(film.of, QuickTime) else film.of.plan(frames, counting)
+    return FilmClip(film, asked, counting, frames, name, _map_of(clip, extents))
+
+
+def _map_of(clip: Clip, source: ExtentMap) -> ExtentMap:
+    builder = MapBuilder(ExtentMap())
+    for extent in _extents(clip, source):
+        builder.write(extent)
+    builder.truncate(clip.size)
+    return builder.value
+
+
+def _extents(clip: Clip, source: ExtentMap) -> Iterator[Extent]:
+    at = 0
+    for piece in clip.pieces:
+        if isinstance(piece, bytes):
+            yield Extent(at, len(piece), Literal(piece))
+            at += len(piece)
+            continue
+        if not isinstance(piece, Hole):
+            for part in source.pieces(piece.offset, piece.end):
+                if isinstance(part, Extent):
+                    yield Extent(at + part.offset - piece.offset, part.length, part.source, part.source_offset)
+        at += piece.length

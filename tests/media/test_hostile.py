@@ -1,0 +1,62 @@
+"""Damaged and malicious films: refused in a sentence and in little time, or cut without a byte from outside them."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from filmfs.core.errors import BadMedia
+from filmfs.core.ranges import FrameRange
+from filmfs.media.clipping import Run
+from filmfs.media.clips import plan
+from filmfs.media.quicktime import open_quicktime
+from tests.footage import Film
+from tests.media.mutations import mutated
+from tests.media.test_clips import FILMS
+
+INPUTS = int(os.environ.get("FILMFS_HOSTILE_FILMS", "300"))  # of each film
+SEED = int(os.environ.get("FILMFS_SEED", "1"))
+LONGEST_S = 3.0
+
+
+class InMemory:
+    """A ByteSource on bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        assert offset >= 0
+        assert length <= max(len(self._data), 1 << 16)
+        return self._data[offset : offset + length]
+
+
+def wounded(film: Film, directory: Path, name: str) -> Iterator[tuple[int, bytes]]:
+    data = film.write(directory / name).read_bytes()
+    for number in range(INPUTS):
+        chance = random.Random(SEED * 1_000_000 + number)
+        at = data.index(chance.choice((b"moov", b"moov", b"trak", b"stbl")))
+        yield number, data[:at] + mutated(data[at : at + 4096], chance) + data[at + 4096 :]
+
+
+@pytest.mark.parametrize("name", ["prores.mov", "open.mp4", "fragments.mp4", "hevc.mov"])
+def test_a_wounded_film_is_refused_or_cut_inside_its_bounds(name: str, tmp_path: Path) -> None:
+    for number, data in wounded(FILMS[name], tmp_path, name):
+        began = time.process_time()
+        try:
+            film = open_quicktime(InMemory(data))
+            frames = film.counting.frames
+            clip = plan(film, FrameRange(frames // 2, min(5, frames)))
+        except BadMedia:
+            continue
+        finally:
+            assert time.process_time() - began < LONGEST_S, f"input {number}"
+        for piece in clip.pieces:
+            assert not isinstance(piece, Run) or 0 <= piece.offset <= piece.end <= len(data), f"input {number}"
