@@ -114,7 +114,7 @@ def ls(
     """List a directory of a branch or of a commit (main@42:A001)."""
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
-        view, file = _resolve(opened, parse_place(place))
+        view, file = resolve(opened, parse_place(place))
         inode = view.get_inode(file)
         listed: list[tuple[bytes, Inode]] = [(parse_place(place).path, inode)]
         if inode.kind is Kind.DIRECTORY:
@@ -135,7 +135,7 @@ def cat(
     """Write a file's bytes to stdout; with --json as base64 in one object."""
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
-        view, file = _resolve(opened, parse_place(place))
+        view, file = resolve(opened, parse_place(place))
         inode = view.get_inode(file)
         if inode.kind is not Kind.FILE:
             raise IsADirectory(f"{place} is a {_kind(inode)}, not a file")
@@ -171,7 +171,7 @@ def info(
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
         where = parse_place(place)
-        view, file = _resolve(opened, where)
+        view, file = resolve(opened, where)
         inode = view.get_inode(file)
         facts = _facts(where.path.rpartition(b"/")[2] or b"/", inode)
         facts |= {
@@ -209,7 +209,7 @@ def du(
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
         where = parse_place(place)
-        view, file = _resolve(opened, where)
+        view, file = resolve(opened, where)
         top = view.get_inode(file)
         facts = _measure(opened, [(file, top)] if top.kind is not Kind.DIRECTORY else _files_below(view, file))
     facts = {"place": place, **facts}
@@ -257,7 +257,8 @@ def _measure(opened: Archive, files: Any) -> dict[str, Any]:
     return {"files": count, "bytes": total, "stored_bytes": sum(ranges.values())}
 
 
-def _resolve(opened: Archive, place: Place) -> tuple[View, FileId]:
+def resolve(opened: Archive, place: Place) -> tuple[View, FileId]:
+    """The tree and the file that a place names. Raises NotFound and its kind, with the place."""
     view = opened.history.view_of(place.point)
     try:
         return view, view.resolve(place.parts)

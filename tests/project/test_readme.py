@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.footage import Film
 from tests.support import tree_of_files
 
 TOP = Path(__file__).resolve().parents[2]
@@ -37,9 +38,22 @@ def test_the_readme_works_as_written(tmp_path: Path) -> None:
     assert "sound: 2 branches" in done.stdout
 
 
+def test_the_commands_about_clips_work_as_written(tmp_path: Path) -> None:
+    (block,) = _blocks("docs/clips.md")
+    (tmp_path / "A001").mkdir()
+    Film().write(tmp_path / "A001" / "scene.mov")
+    script = f"set -eux\nfilmfs init {tmp_path}/film\nfilmfs add {tmp_path}/film {tmp_path}/A001\n{block}"
+    script = script.replace(".venv/bin/filmfs", "filmfs").replace("/tank", str(tmp_path))
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "48 frames at 24" in done.stdout
+    assert (tmp_path / "scene@01.00.00.00-01.00.01.00+0-8.mov").exists()
+
+
 def test_every_command_that_the_documentation_names_is_there() -> None:
     named = set()
-    for page in ("README.md", "docs/operating.md"):
+    for page in ("README.md", "docs/operating.md", "docs/clips.md"):
         text = (TOP / page).read_text(encoding="utf-8")
         named |= set(re.findall(r"filmfs ((?:branch )?[a-z]+) ", text)) | set(re.findall(r"`filmfs ([a-z]+)`", text))
     named -= {"in", "archive", "and", "branch"}

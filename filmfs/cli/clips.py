@@ -1,0 +1,94 @@
+"""`clip`: a time code range of a film as a file."""
+
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from filmfs.archive import Archive, Mode
+from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
+from filmfs.cli.files import PlaceText, resolve
+from filmfs.control import refresh
+from filmfs.core.errors import FilmFSError, IsADirectory, Usage
+from filmfs.core.paths import parse_place, shown
+from filmfs.core.ranges import read_range, with_handles
+from filmfs.store.exporting import Stored, export
+from filmfs.timecode.films import Film, FilmClip, clip_of, open_film
+from filmfs.versioning.rows import Kind
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this family's commands."""
+    command(app, "clip")(clip)
+
+
+def clip(
+    archive: ArchivePath,
+    place: PlaceText,
+    time_range: Annotated[
+        str | None, typer.Argument(metavar="[RANGE]", help="Such as 01.00.00.00-01.00.30.00, or f86400-f87119.")
+    ] = None,
+    output_path: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Where to.")] = None,
+    handles: Annotated[int, typer.Option("--handles", min=0, help="Frames more on both sides.")] = 0,
+    explain: Annotated[bool, typer.Option("--explain", help="Only say what the clip is, or why it cannot be.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a time code range of a film as a file: its own frames and samples, exactly, without decoding them.
+
+    The out point is the first frame that is not in it. Without RANGE it says which frames the film has.
+    """
+    output = Output(as_json, quiet, verbose)
+    if time_range is not None and output_path is None and not explain:
+        raise Usage("say where the clip shall go, with -o FILE or -o DIR, or --explain")
+    refresh(archive)
+    with Archive(archive, Mode.READ) as opened:
+        view, file = resolve(opened, parse_place(place))
+        inode = view.get_inode(file)
+        if inode.kind is not Kind.FILE:
+            raise IsADirectory(f"{place} is a {inode.kind.name.lower()}, not a film")
+        stored = Stored(opened.contents, opened.contents.map_of(inode.content))
+        name = shown(parse_place(place).path.rpartition(b"/")[2])
+        try:
+            film = open_film(stored, name)
+            if time_range is None:
+                facts = film.facts()
+                output.result({"place": place, **facts}, lambda: _film_lines(film))
+                return
+            made = clip_of(film, stored.extents, with_handles(read_range(time_range), handles))
+        except FilmFSError as error:
+            raise type(error)(f"{place}: {error}") from error
+        facts = {"place": place, **made.facts()}
+        if explain:
+            output.result(facts, lambda: _clip_lines(facts))
+            return
+        assert output_path is not None
+        target = os.path.join(output_path, made.name) if os.path.isdir(output_path) else output_path
+        with output.progress(f"writing {target}", made.map.size) as advance:
+            export(opened.contents, made.map, target, advance)
+        output.result({**facts, "output": target}, lambda: iter([_written(made, target)]))
+
+
+def _film_lines(film: Film) -> Iterator[str]:
+    facts = film.facts()
+    counted = "" if film.timecode_from != "none" else ", counted from its beginning: it has no time code"
+    drop = " drop-frame" if facts["drop_frame"] else ""
+    yield f"{facts['start']} to {facts['end']}, {facts['frames']} frames at {facts['rate']}{drop}{counted}"
+
+
+def _clip_lines(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"{facts['clip']}"
+    yield f"frames:   {facts['first']} to {facts['out']}, {facts['count']} at {facts['rate']} ({facts['exact_rate']})"
+    yield f"of:       {facts['start']} to {facts['end']}, {facts['frames']} frames"
+    yield f"counted:  time code from {facts['timecode_from']}"
+    head, tail = facts["handles"]
+    if head or tail:
+        cut = ", cut at the film's end" if facts["handles_cut"] else ""
+        yield f"handles:  {head} before, {tail} after{cut}"
+    yield f"size:     {size(facts['size'])}, of which {size(facts['own_bytes'])} are not the film's own"
+
+
+def _written(made: FilmClip, target: str) -> str:
+    return f"{target}: {made.frames.count} frames, {size(made.map.size)}"

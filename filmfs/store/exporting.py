@@ -1,0 +1,96 @@
+"""Bytes out of an archive: a file by its ExtentMap, read anywhere, or written as a plain file.
+
+The kernel copies from blob to file by itself where it can (`copy_file_range`), which on file systems with shared blocks
+copies nothing.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from filmfs.core.errors import Corrupt, Exists, from_os_error
+from filmfs.core.extents import Extent, ExtentMap, Hole, Literal
+from filmfs.store.contents import Contents
+from filmfs.store.disk import sync_path
+
+_PIECE = 8 << 20
+
+
+class Stored:
+    """A file's bytes as a ByteSource."""
+
+    def __init__(self, contents: Contents, extents: ExtentMap) -> None:
+        self._contents = contents
+        self.extents = extents
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return self.extents.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset`; fewer only at the end. Raises Corrupt, DiskFailure."""
+        return self._contents.read(self.extents, offset, length)
+
+
+def export(contents: Contents, extents: ExtentMap, path: str, advance: Callable[[int], None]) -> None:
+    """Writes a file that was not there; it appears under its name when it is whole and durable.
+
+    `advance` is told of bytes just written. Raises Exists, NoSpace and its kind, or what reading does.
+    """
+    directory, name = os.path.split(os.path.abspath(path))
+    if os.path.lexists(path):
+        raise Exists(f"{path} is there already")
+    part = os.path.join(directory, f".{name}.part")
+    try:
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            os.ftruncate(descriptor, extents.size)
+            for piece in extents.pieces(0, extents.size):
+                _write(contents, piece, descriptor, advance)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(part, path)
+        sync_path(directory)
+    except OSError as error:
+        raise from_os_error(error, f"writing {path}") from error
+    finally:
+        with suppress(OSError):
+            os.unlink(part)
+
+
+def _write(contents: Contents, piece: Extent | Hole, target: int, advance: Callable[[int], None]) -> None:
+    if isinstance(piece, Hole):
+        advance(piece.length)
+        return
+    if isinstance(piece.source, Literal):
+        data = piece.source.data[piece.source_offset : piece.source_offset + piece.length]
+        _write_all(target, data, piece.offset)
+        advance(piece.length)
+        return
+    with contents.blobs.borrow([piece.source]) as (source,):
+        done = 0
+        while done < piece.length:
+            length = min(_PIECE, piece.length - done)
+            copied = _copy(source, target, length, piece.source_offset + done, piece.offset + done)
+            if not copied:
+                raise Corrupt(f"the file of blob {piece.source} is shorter than its record says")
+            done += copied
+            advance(copied)
+
+
+def _copy(source: int, target: int, length: int, offset: int, to: int) -> int:
+    try:
+        return os.copy_file_range(source, target, length, offset, to)
+    except OSError:  # another file system, or one that cannot
+        data = os.pread(source, length, offset)
+        _write_all(target, data, to)
+        return len(data)
+
+
+def _write_all(target: int, data: bytes, offset: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        done = os.pwrite(target, rest, offset)
+        rest, offset = rest[done:], offset + done

@@ -1,0 +1,92 @@
+"""`filmfs clip` as a person uses it."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from filmfs.core import errors
+from tests.drive import Drive, answer
+from tests.footage import Film, pictures, samples, timecode
+
+FILM = Film(frames=48, rate=Fraction(30000, 1001), timecode="00:59:59;15")
+
+
+@pytest.fixture(scope="module")
+def shoot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Drive, Path]:
+    """An archive with a film of 48 frames and some other files, and the film as it was."""
+    directory = tmp_path_factory.mktemp("shoot")
+    drive = Drive(directory)
+    (directory / "card").mkdir()
+    path = FILM.write(directory / "card" / "scene.mov")
+    (directory / "card" / "notes.txt").write_text("notes")
+    (directory / "card" / "broken.mov").write_bytes(path.read_bytes()[:5000])
+    drive.filmfs("add", f"{directory / 'card'}/")
+    return drive, path
+
+
+def test_a_range_is_written_as_a_film_of_its_own(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, path = shoot
+    facts = drive.facts("clip", "main:scene.mov", "00:59:59;20-01:00:00;10", "-o", tmp_path)
+    clip = tmp_path / "scene@00.59.59,20-01.00.00,10.mov"
+    assert facts["output"] == str(clip)
+    assert pictures(clip) == pictures(path)[5:25]
+    assert timecode(clip) == "00:59:59;20"
+    width = len(samples(path)) // round(48 * 48_000 / FILM.rate)
+    begins, ends = (round(frame * 48_000 / FILM.rate) * width for frame in (5, 25))
+    assert samples(clip) == samples(path)[begins:ends]
+    assert clip.stat().st_size == facts["size"]
+    assert os.listdir(tmp_path) == [clip.name]
+
+
+def test_handles_are_added_and_cut_at_the_film_s_ends(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, path = shoot
+    facts = drive.facts("clip", "main:scene.mov", "00.59.59,20-01.00.00,10", "--handles", 8, "-o", tmp_path / "c.mov")
+    assert (facts["handles"], facts["handles_cut"], facts["count"]) == ([5, 8], True, 33)
+    assert pictures(tmp_path / "c.mov") == pictures(path)[:33]
+
+
+def test_without_a_range_it_says_what_there_is(shoot: tuple[Drive, Path]) -> None:
+    drive, _ = shoot
+    facts = drive.facts("clip", "main:scene.mov")
+    assert (facts["start"], facts["end"], facts["frames"], facts["rate"]) == ("00:59:59;15", "01:00:01;03", 48, "29.97")
+    assert drive.filmfs("clip", "main:scene.mov").startswith(
+        "00:59:59;15 to 01:00:01;03, 48 frames at 29.97 drop-frame"
+    )
+
+
+def test_explain_says_what_a_clip_is_made_of_and_writes_nothing(shoot: tuple[Drive, Path]) -> None:
+    drive, _ = shoot
+    said = drive.filmfs("clip", "main:scene.mov", "f107882-f107901", "--explain")
+    assert said.startswith("scene@00.59.59,20-01.00.00,10.mov\n")
+    assert drive.facts("clip", "main:scene.mov", "00.59.59,20+20f", "--explain")["count"] == 20
+
+
+@pytest.mark.parametrize(
+    ("file", "asked", "says"),
+    [
+        ("scene.mov", "01:00:00:00-02:00:00:00", "outside the file, which has 00:59:59;15 to 01:00:01;03 at 29.97"),
+        ("scene.mov", "01:01:00;00-01:01:10;00", "does not exist"),
+        ("scene.mov", "01:00:01;00-01:00:00;00", "ends before it begins"),
+        ("scene.mov", "01:00:00;00-01:00:01;00~25", "not ~25"),
+        ("scene.mov", "soon", "no range"),
+        ("notes.txt", "f0-f1", "no kind of file that filmfs cuts"),
+        ("broken.mov", "f0-f1", "no moov"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused_with_the_reason(
+    shoot: tuple[Drive, Path], tmp_path: Path, file: str, asked: str, says: str
+) -> None:
+    done = answer("clip", shoot[0].root, f"main:{file}", asked, "-o", tmp_path / "out.mov")
+    assert done.returncode == errors.BadMedia.exit_code
+    assert says in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_over(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    (tmp_path / "out.mov").write_text("mine")
+    done = answer("clip", shoot[0].root, "main:scene.mov", "00.59.59,20+2f", "-o", tmp_path / "out.mov")
+    assert done.returncode == errors.Exists.exit_code
+    assert (tmp_path / "out.mov").read_text() == "mine"
+    assert answer("clip", shoot[0].root, "main:scene.mov", "00.59.59,20+2f").returncode == 2
