@@ -26,6 +26,7 @@ log = logging.getLogger("filmfs.mount")
 
 _LOOK_S = 1.0
 _READERS = 16
+_AT_ONCE = 4  # mebibytes that are read in before others may write
 _SHARE = 4  # at most such a part of the machine's memory is filled with the database
 _MAPPED_MAX = 96 << 20  # bytes that the process may have mapped of it; the rest is the kernel's cache alone
 
@@ -54,12 +55,22 @@ class Memory:
                 missing, fits = await self._in_thread(self._look)
                 self.has_all = not missing
                 if missing and fits:
-                    await self._in_thread(partial(self._residency.read_in, missing))
+                    await self._read_in(missing)
                     self.has_all = not (await self._in_thread(self._look))[0]
             except (FilmFSError, OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
                 self.has_all = False
                 log.warning("whether the database is in memory cannot be told: %s", error)
             await trio.sleep(_LOOK_S)
+
+    async def _read_in(self, missing: list[int]) -> None:
+        """Reads what is missing, a little at a time, and never while the database is being written.
+
+        On a disk that is a FUSE mount itself the kernel may have let go of a page that is on its way there, if somebody
+        opened the file. Who reads it now has it as it was before, for good. LMDB looks only at pages that are written.
+        """
+        for at in range(0, len(missing), _AT_ONCE):
+            async with self._flusher.hold():
+                await self._in_thread(partial(self._residency.read_in, missing[at : at + _AT_ONCE]))
 
     async def _in_thread(self, work: Callable[[], _R]) -> _R:
         """One at a time. An unmount does not wait for it: it only reads."""

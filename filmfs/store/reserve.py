@@ -4,8 +4,8 @@ Some is the database's already: blocks past its end, which it grows into and nob
 a file is given up for more of them.
 """
 
+import errno
 import os
-from contextlib import suppress
 
 from filmfs.store.disk import change_room
 
@@ -22,6 +22,8 @@ class Reserve:
         """`database` is the file that needs it."""
         self._path = os.path.join(root, "reserve")
         self._database = database
+        self._is_vain = False  # the file system gives no room ahead
+        self._descriptor: int | None = None  # kept: on a FUSE mount opening the file again would drop its pages
 
     def keep(self) -> None:
         """Has room kept back, if there is plenty. Raises OSError."""
@@ -49,19 +51,23 @@ class Reserve:
         return True
 
     def _have_room_ahead(self) -> None:
-        with suppress(OSError):  # a file system that cannot, or a disk that is full
-            descriptor = os.open(self._database, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                end, length = os.fstat(descriptor).st_size, _SIZE
-                while length >= _LEAST and not _has_given(descriptor, end, length):
-                    length //= 2
-            finally:
-                os.close(descriptor)
+        if self._is_vain:
+            return
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._database, os.O_WRONLY | os.O_CLOEXEC)
+            end, length = os.fstat(self._descriptor).st_size, _SIZE
+            while length >= _LEAST and not self._has_given(end, length):
+                length //= 2
+        except OSError:  # a file system that cannot
+            self._is_vain = True
 
-
-def _has_given(descriptor: int, end: int, length: int) -> bool:
-    try:
-        change_room(descriptor, _KEEP_SIZE, end, length)
-    except OSError:
-        return False
-    return True
+    def _has_given(self, end: int, length: int) -> bool:
+        assert self._descriptor is not None
+        try:
+            change_room(self._descriptor, _KEEP_SIZE, end, length)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return False
+        return True

@@ -35,9 +35,9 @@ class SlowDrive(Drive):
         self.root = str(self.disk / "archive")
 
     @contextmanager
-    def late(self, *operations: str) -> Iterator[None]:
-        """The disk takes a second for each of these while the block lasts."""
-        self._delays.write_text(json.dumps(dict.fromkeys(operations, _LATE_S)))
+    def late(self, *operations: str, seconds: float = _LATE_S) -> Iterator[None]:
+        """The disk takes so long for each of these while the block lasts."""
+        self._delays.write_text(json.dumps(dict.fromkeys(operations, seconds)))
         try:
             yield
         finally:
@@ -161,3 +161,27 @@ def test_who_asks_for_what_is_not_in_memory_waits_alone(slow: SlowDrive) -> None
     assert longest < _PROMPT_S
     wait_until(lambda: _in_memory(slow), "the database is in memory again")
     assert len(os.listdir(slow.main)) == _FILES + 1
+
+
+def test_the_database_stays_right_while_others_open_it_and_it_is_being_written(slow: SlowDrive) -> None:
+    """On a FUSE mount to open a file drops its pages; what is on its way to the disk must not be read back then."""
+    ended = threading.Event()
+
+    def open_it() -> None:
+        while not ended.wait(1.1):
+            os.close(os.open(os.path.join(slow.root, "meta.lmdb", "data.mdb"), os.O_RDONLY))
+
+    opening = threading.Thread(target=open_it)
+    with slow.late("write", seconds=0.3):
+        opening.start()
+        try:
+            until, number = time.monotonic() + 20, 0
+            while time.monotonic() < until:
+                os.utime(slow.main / f"f{number * 7919 % _FILES:05}", (number, number))
+                if number % 50 == 0:
+                    (slow.main / f"new{number}").touch()
+                number += 1
+                time.sleep(0.001)
+        finally:
+            ended.set()
+            opening.join()
