@@ -23,6 +23,7 @@ from filmfs.versioning.rows import (
     Inode,
     Kind,
     change_key,
+    inode_prefix,
     layer_of,
     layer_suffix,
     split_entry_key,
@@ -197,9 +198,11 @@ def check_changes(reading: Reading) -> None:
 
 
 def subject_of_change(key: bytes) -> Subject | None:
-    """The row that a key of `changes` speaks of."""
+    """The row that a key of `changes` speaks of; None where a damaged one speaks of none."""
     layer, kind, prefix = LayerId(int.from_bytes(key[:8], "big")), key[8:9], key[9:]
     if kind == INODE[:1]:
+        if len(prefix) != len(inode_prefix(FileId(0))):
+            return None
         return OfRow(FileId(int.from_bytes(prefix, "big")), layer)
     return OfEntry(*split_entry_key(prefix), layer) if kind == DIRENT[:1] else None
 

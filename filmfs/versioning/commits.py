@@ -13,6 +13,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from filmfs.core.errors import Corrupt
 from filmfs.core.ids import EMPTY_CONTENT, CommitId, FileId, LayerId
 from filmfs.store.database import Snapshot, Transaction
 from filmfs.store.records import canonical
@@ -22,6 +23,7 @@ from filmfs.versioning.rows import CHANGES, Inode, Kind, layer_key, split_entry_
 from filmfs.versioning.view import View
 
 _DOMAIN = b"filmfs commit 1\n"
+_INODE_CHANGE = 8 + 1 + 8  # bytes of the key that tells of one: layer, kind, file
 
 
 def unnamed(table: LayerTable) -> list[Layer]:
@@ -105,11 +107,13 @@ def _describe(changes: Iterable[bytes], after: View, before: View | None) -> lis
 
 
 def _by_kind(changes: Iterable[bytes]) -> tuple[list[bytes], dict[FileId, None]]:
-    """The changed entries' prefixes and the changed inodes, both in the order of their keys."""
+    """The changed entries' prefixes and the changed inodes, both in the order of their keys. Raises Corrupt."""
     entries: list[bytes] = []
     files: dict[FileId, None] = {}
     for change in changes:
         if change[8:9] == b"i":
+            if len(change) != _INODE_CHANGE:
+                raise Corrupt("a record of what changed names no file")
             files[FileId(int.from_bytes(change[9:], "big"))] = None
         else:
             entries.append(change[9:])

@@ -142,6 +142,16 @@ def test_a_name_that_should_be_gone_is_found(root: str) -> None:
     assert "main:old.txt" in places(report)
 
 
+def test_a_change_of_a_name_that_became_one_of_a_file_is_found(root: str) -> None:
+    """One bit between `d` and `i` makes the rest of the key a number of twenty bytes."""
+    with raw_records(root) as raw:
+        key = next(key for key in raw.keys(b"changes") if key[8:9] == b"d" and b"note.txt" in key)
+        value = raw.value(b"changes", key)
+        raw.delete(b"changes", key)
+        raw.put_value(b"changes", key[:8] + b"i" + key[9:], value)
+    assert "change" in kinds(check_archive(root))
+
+
 def test_a_directory_that_hangs_on_itself_is_found(root: str) -> None:
     with Archive(root, Mode.READ) as archive:
         directory = archive.history.view_of("main").resolve([b"A001"])
