@@ -70,21 +70,28 @@ FILMS = {
 RANGES = [(0, 1), (0, 12), (-1, 1), (7, 20), (13, 1), (24, 5), (0, 10_000), (28, 2)]
 
 
-class InFile:
-    """A ByteSource on a file."""
+class InMemory:
+    """A ByteSource on bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self._data = path.read_bytes()
+    def __init__(self, data: bytes) -> None:
+        self._data = data
 
     @property
     def size(self) -> int:
         return len(self._data)
 
     def read(self, offset: int, length: int) -> bytes:
+        assert offset >= 0
+        assert length <= max(len(self._data), 1 << 16)
         return self._data[offset : offset + length]
 
 
-def write_clip(clip: Clip, source: InFile, path: Path) -> Path:
+def in_file(path: Path) -> InMemory:
+    """A file's bytes."""
+    return InMemory(path.read_bytes())
+
+
+def write_clip(clip: Clip, source: InMemory, path: Path) -> Path:
     """The clip as a file."""
     with path.open("wb") as file:
         for piece in clip.pieces:
@@ -103,7 +110,7 @@ def write_clip(clip: Clip, source: InFile, path: Path) -> Path:
 def film(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Film, Path, QuickTime]:
     made = FILMS[request.param]
     path = made.write(tmp_path_factory.mktemp("films") / request.param)
-    return made, path, open_quicktime(InFile(path))
+    return made, path, open_quicktime(in_file(path))
 
 
 def test_a_clip_has_the_frames_and_the_samples_of_its_range(film: tuple[Film, Path, QuickTime], tmp_path: Path) -> None:
@@ -114,7 +121,7 @@ def test_a_clip_has_the_frames_and_the_samples_of_its_range(film: tuple[Film, Pa
     for first, count in RANGES:
         first %= made.frames
         count = min(count, made.frames - first)
-        clip = write_clip(plan(opened, FrameRange(first, count)), InFile(path), tmp_path / f"clip{path.suffix}")
+        clip = write_clip(plan(opened, FrameRange(first, count)), in_file(path), tmp_path / f"clip{path.suffix}")
         assert pictures(clip) == whole[first : first + count]
         if made.timecode is not None:
             assert timecode(clip) == str(counting.label(counting.start + first))
@@ -131,7 +138,7 @@ def test_a_clip_has_the_frames_and_the_samples_of_its_range(film: tuple[Film, Pa
 
 def test_a_clip_is_a_function_of_its_source_and_range(film: tuple[Film, Path, QuickTime]) -> None:
     _, path, opened = film
-    again = open_quicktime(InFile(path))
+    again = open_quicktime(in_file(path))
     assert plan(opened, FrameRange(3, 9)) == plan(again, FrameRange(3, 9))
 
 
@@ -150,4 +157,30 @@ def test_what_is_no_movie_says_so(tmp_path: Path) -> None:
     for data in (b"", b"RIFF", b"\0\0\0\x08moov", bytes(1000), b"\0\0\0\x10ftypqt  \0\0\0\0"):
         (tmp_path / "file").write_bytes(data)
         with pytest.raises(BadMedia):
-            plan(open_quicktime(InFile(tmp_path / "file")), FrameRange(0, 1))
+            plan(open_quicktime(in_file(tmp_path / "file")), FrameRange(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (b"avc1", b"encv", "encrypted"),
+        (b"url \0\0\0\1", b"url \0\0\0\0", "in another file"),
+        (b"stsz", b"stz2", "no stsz"),
+    ],
+)
+def test_what_is_not_in_the_file_as_it_is_shown_is_refused(
+    tmp_path: Path, before: bytes, after: bytes, says: str
+) -> None:
+    data = FILMS["closed.mov"].write(tmp_path / "film.mov").read_bytes()
+    assert before in data
+    with pytest.raises(BadMedia, match=says):
+        plan(open_quicktime(InMemory(data.replace(before, after))), FrameRange(0, 1))
+
+
+def test_a_film_that_is_shown_at_another_speed_or_in_pieces_is_refused(tmp_path: Path) -> None:
+    data = FILMS["closed.mov"].write(tmp_path / "film.mov").read_bytes()
+    at = data.index(b"elst") + 4 + 8 + 8  # the rate of the first edit
+    assert data[at : at + 4] == b"\0\1\0\0"
+    for rate in (b"\0\2\0\0", b"\0\0\x80\0", b"\xff\xff\0\0"):
+        with pytest.raises(BadMedia, match="another speed"):
+            plan(open_quicktime(InMemory(data[:at] + rate + data[at + 4 :])), FrameRange(0, 1))

@@ -15,27 +15,11 @@ from filmfs.media.clips import plan
 from filmfs.media.quicktime import open_quicktime
 from tests.footage import Film
 from tests.media.mutations import mutated
-from tests.media.test_clips import FILMS
+from tests.media.test_clips import FILMS, InMemory
 
 INPUTS = int(os.environ.get("FILMFS_HOSTILE_FILMS", "300"))  # of each film
 SEED = int(os.environ.get("FILMFS_SEED", "1"))
 LONGEST_S = 3.0
-
-
-class InMemory:
-    """A ByteSource on bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        assert offset >= 0
-        assert length <= max(len(self._data), 1 << 16)
-        return self._data[offset : offset + length]
 
 
 def wounded(film: Film, directory: Path, name: str) -> Iterator[tuple[int, bytes]]:

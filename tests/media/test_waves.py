@@ -12,8 +12,7 @@ from filmfs.core.extents import Hole
 from filmfs.core.ranges import place, read_range
 from filmfs.media.clipping import Run
 from filmfs.media.wave import open_wave
-from tests.media.test_clips import InFile, write_clip
-from tests.media.test_hostile import InMemory
+from tests.media.test_clips import InMemory, in_file, write_clip
 
 RATE = 48_000
 HOUR = 3600 * RATE
@@ -48,7 +47,7 @@ def wave(
 
 
 def cut(path: Path, asked: str, to: Path, rate: Fraction | None = None) -> Path:
-    source = InFile(path)
+    source = in_file(path)
     opened = open_wave(source)
     counting = opened.counting(rate)
     return write_clip(opened.plan(place(read_range(asked), counting), counting), source, to)
@@ -80,7 +79,7 @@ def test_a_cut_has_its_samples_and_says_when_it_begins(tmp_path: Path, large: bo
 def test_cuts_that_meet_tile_at_every_rate(tmp_path: Path) -> None:
     path, data = wave(tmp_path / "take.wav", seconds=2, reference=12_345)
     for rate in (Fraction(24000, 1001), Fraction(24), Fraction(25), NTSC, Fraction(60000, 1001)):
-        source = InFile(path)
+        source = in_file(path)
         counting = open_wave(source).counting(rate)
         joined = b""
         for number in range(counting.start, counting.start + counting.frames):
@@ -100,7 +99,7 @@ def test_what_the_recorder_says_of_frames_is_used(tmp_path: Path) -> None:
         f"<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO>{begun}</TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO></SPEED></BWFXML>"
     )
     path, _ = wave(tmp_path / "take.wav", reference=begun, ixml=ixml)
-    counting = open_wave(InFile(path)).counting()
+    counting = open_wave(in_file(path)).counting()
     assert (counting.rate, counting.drop, str(counting.label(counting.start))) == (NTSC, True, "01:00:00;00")
     clip = cut(path, "01.00.01,00-01.00.02,00", tmp_path / "clip.wav")
     begins = told(clip)
@@ -111,7 +110,7 @@ def test_what_the_recorder_says_of_frames_is_used(tmp_path: Path) -> None:
 def test_without_a_rate_nobody_can_say_what_a_frame_is(tmp_path: Path) -> None:
     path, _ = wave(tmp_path / "take.wav")
     with pytest.raises(BadTimecode, match="~25"):
-        open_wave(InFile(path)).counting()
+        open_wave(in_file(path)).counting()
 
 
 def test_an_odd_length_and_one_without_a_recorder(tmp_path: Path) -> None:
@@ -123,7 +122,7 @@ def test_an_odd_length_and_one_without_a_recorder(tmp_path: Path) -> None:
 
 def test_samples_keep_their_place_in_a_block(tmp_path: Path) -> None:
     path, _ = wave(tmp_path / "take.wav")
-    opened = open_wave(InFile(path))
+    opened = open_wave(in_file(path))
     counting = opened.counting(Fraction(24))
     at = 0
     for piece in opened.plan(place(read_range("01.00.01.01-01.00.02.05"), counting), counting).pieces:
