@@ -1,6 +1,6 @@
 """Opening a QuickTime or ISO base media file: its `moov`, wherever that is, and the time code in its samples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from struct import unpack_from
@@ -9,13 +9,15 @@ from filmfs.core.errors import BadMedia
 from filmfs.core.ports import ByteSource
 from filmfs.core.ranges import Counting
 from filmfs.core.smpte import can_drop
-from filmfs.media.boxes import boxes_in_file
+from filmfs.media.boxes import Box, boxes_in_file, boxes_of
 from filmfs.media.fragments import gather, is_fragmented
+from filmfs.media.labelling import with_timecode
 from filmfs.media.movie import Movie, Pace, Track, pace_of, rate_of
 
 MOOV_MAX = 512 << 20
 _FTYP_MAX = 4096
-_DROP, _WRAPS, _NEGATIVE = 1, 2, 4  # flags of a time code description
+_DROP, _NEGATIVE = 1, 4  # flags of a time code description
+_UMID = "0X060A2B34"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class QuickTime:
         drop = code.drop and can_drop(self.rate)
         return Counting(round(code.first * per_label), pace.frames, self.rate, drop)
 
+    def labelled(self, start: int, *, drop: bool = False, reel: str | None = None) -> "QuickTime":
+        """The same with a time code track of its own that begins with the frame number `start`. Raises BadMedia."""
+        movie = with_timecode(self.movie, self.rate, drop=drop, reel=reel)
+        if movie is self.movie:
+            return self
+        return replace(self, movie=movie, timecode=Timecode(start, self.rate, drop, reel))
+
 
 @dataclass(frozen=True, slots=True)
 class Timecode:
@@ -58,6 +67,7 @@ class Timecode:
     first: int
     rate: Fraction
     drop: bool
+    reel: str | None = None
 
 
 def open_quicktime(source: ByteSource) -> QuickTime:
@@ -97,4 +107,14 @@ def _timecode(track: Track | None, source: ByteSource) -> Timecode | None:
     if len(data) < 4 or not scale or not duration:
         raise BadMedia("the time code cannot be read")
     (number,) = unpack_from(">i" if flags & _NEGATIVE else ">I", data)
-    return Timecode(number, Fraction(scale, duration), bool(flags & _DROP))
+    return Timecode(number, Fraction(scale, duration), bool(flags & _DROP), _reel(track.movie.data, entry))
+
+
+def _reel(data: bytes, entry: Box) -> str | None:
+    """The source reference of a time code description; the UMID that some programs put there is no reel."""
+    name = next((box for box in boxes_of(data, entry.body + 26, entry.end) if box.kind == b"name"), None)
+    if name is None or name.length < 4:
+        return None
+    (length,) = unpack_from(">H", data, name.body)
+    text = data[name.body + 4 : min(name.body + 4 + length, name.end)].decode("utf-8", "replace").strip("\0 ")
+    return text if text and not text.upper().startswith(_UMID) else None

@@ -25,10 +25,14 @@ SOUNDS = (".wav", ".bwf", ".rf64")
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A file that can be cut: its name, and what it says of itself."""
+    """A file that can be cut: its name, and what it says of itself.
+
+    `timecode_from` is where its time code comes from: `tmcd`, `bext`, or `none` where it counts from 00:00:00:00.
+    """
 
     name: str
     of: QuickTime | Wave
+    timecode_from: str
 
     def counting(self, asked: Asked | None = None) -> Counting:
         """How its frames are counted. Raises BadTimecode for sound if nobody says how many frames a second has."""
@@ -38,11 +42,9 @@ class Film:
         return self.of.counting(rate, drop=asked is not None and asked.says_drop)
 
     @property
-    def timecode_from(self) -> str:
-        """Where its time code comes from: `tmcd`, `bext`, or `none` where it counts from 00:00:00:00."""
-        if isinstance(self.of, QuickTime):
-            return "tmcd" if self.of.timecode is not None else "none"
-        return "bext" if self.of.reference is not None else "none"
+    def reel(self) -> str | None:
+        """The reel, tape or card that it says it is of."""
+        return self.of.timecode.reel if isinstance(self.of, QuickTime) and self.of.timecode is not None else None
 
     def facts(self, asked: Asked | None = None) -> dict[str, object]:
         """What there is to tell of it."""
@@ -56,6 +58,7 @@ class Film:
             "exact_rate": str(Fraction(counting.rate)),
             "drop_frame": counting.drop,
             "timecode_from": self.timecode_from,
+            "reel": self.reel,
         }
 
 
@@ -91,9 +94,11 @@ def open_film(source: ByteSource, name: str) -> Film:
     """Reads what a stored file says of itself. Raises BadMedia when it cannot be cut, with the reason."""
     suffix = os.path.splitext(name)[1].lower()
     if suffix in MOVIES:
-        return Film(name, open_quicktime(source))
+        movie = open_quicktime(source)
+        return Film(name, movie, "tmcd") if movie.timecode is not None else Film(name, movie.labelled(0), "none")
     if suffix in SOUNDS:
-        return Film(name, open_wave(source))
+        sound = open_wave(source)
+        return Film(name, sound, "bext" if sound.reference is not None else "none")
     raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join(MOVIES + SOUNDS)})")
 
 

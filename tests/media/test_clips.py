@@ -184,3 +184,24 @@ def test_a_film_that_is_shown_at_another_speed_or_in_pieces_is_refused(tmp_path:
     for rate in (b"\0\2\0\0", b"\0\0\x80\0", b"\xff\xff\0\0"):
         with pytest.raises(BadMedia, match="another speed"):
             plan(open_quicktime(InMemory(data[:at] + rate + data[at + 4 :])), FrameRange(0, 1))
+
+
+@pytest.mark.parametrize("name", ["silent.mp4", "fragments.mp4", "old fragments.mov"])
+def test_a_film_without_time_code_can_be_given_one_that_its_clips_carry(name: str, tmp_path: Path) -> None:
+    path = FILMS[name].write(tmp_path / name)
+    opened = open_quicktime(in_file(path))
+    labelled = opened.labelled(opened.counting.rate.numerator * 3600, reel="A001R1")
+    assert str(labelled.counting.label(labelled.counting.start)) == "01:00:00:00"
+    clip = write_clip(plan(labelled, FrameRange(10, 20)), in_file(path), tmp_path / f"clip{path.suffix}")
+    assert timecode(clip) == "01:00:00:10"
+    assert pictures(clip) == pictures(path)[10:30]
+    again = open_quicktime(in_file(clip))
+    assert again.timecode is not None
+    assert again.timecode.reel == "A001R1"
+
+
+def test_a_rate_that_a_time_code_track_cannot_say_gives_a_film_none(tmp_path: Path) -> None:
+    path = Film("mjpeg", "yuvj422p", Fraction(480), 9, None, timecode=None).write(tmp_path / "fast.mov")
+    opened = open_quicktime(in_file(path))
+    assert opened.labelled(5) is opened
+    assert len(pictures(write_clip(plan(opened, FrameRange(1, 3)), in_file(path), tmp_path / "clip.mov"))) == 3
