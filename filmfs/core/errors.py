@@ -9,6 +9,7 @@
     ├── ReadOnly, Refused, CrossBranch, Loop, TooManyLinks, TooLarge, Unsupported
     ├── NoAttribute, AttributeTooLarge
     ├── Busy, TooManyOpen, Stale
+    │   └── NotHashed    its bytes have no name yet, so that nothing can be made of them
     ├── NoSpace, DiskFailure
     │   └── LostBytes    the disk lost bytes of a file: it must be written again, or removed
     ├── Corrupt          bytes or records are not what was stored
@@ -161,6 +162,10 @@ class Busy(FilmFSError):
     """Somebody uses it; close it, or wait."""
 
     errno, http_status, exit_code = _e.EBUSY, 423, 8
+
+
+class NotHashed(Busy):
+    """A file was written a moment ago, or still is: what is made of it must wait until it is known by its hash."""
 
 
 class TooManyOpen(Busy):

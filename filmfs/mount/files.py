@@ -23,7 +23,7 @@ from pyfuse3 import (
     SetattrFields,
 )
 
-from filmfs.core.errors import Busy, Corrupt, FilmFSError, Stale
+from filmfs.core.errors import Busy, Corrupt, FilmFSError, NotHashed, Stale
 from filmfs.core.extents import ExtentMap
 from filmfs.mount.caches import forget_at_once
 from filmfs.mount.flushing import Flusher, copy_apart
@@ -40,6 +40,7 @@ from filmfs.vfs.ranges import allocate, copy_range, seek
 from filmfs.vfs.writing import write_placed
 
 _TRIES = 16
+_HASHED_S, _LOOK_AGAIN_S = 20.0, 0.05
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
 
@@ -65,7 +66,7 @@ class FileOperations(pyfuse3.Operations):
         if self.memory.is_cold:
             await self.memory.touch([], [(NodeId(parent_inode), name)])
         if self._is_passed_on(flags, ctx):
-            await self._first(self._fs.history.spares.making())
+            await self.first(self._fs.history.spares.making())
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
         handle = self._open(made.node, flags & ~os.O_TRUNC, ctx)
         return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(told(made, name))
@@ -76,10 +77,10 @@ class FileOperations(pyfuse3.Operations):
         self._passing.servers.meet(ctx.pid)
         if self.memory.is_cold:
             await self.memory.touch([node], [])
-        for _ in range(2):
-            await self._first(self._fs.before_open(node, straight=self._may_read_past_us(node, flags)))
+        for _ in range(3):
+            await self.first(self._fs.before_open(node, straight=self._may_read_past_us(node, flags)))
         if self._is_passed_on(flags, ctx):
-            await self._first(self._fs.history.spares.making())
+            await self.first(self._fs.history.spares.making())
         if flags & os.O_ACCMODE != os.O_RDONLY and flags & (os.O_APPEND | os.O_TRUNC) != os.O_APPEND:
             await self._keep_closed(node)
         waited = bool(flags & os.O_TRUNC) and await self._flush_before_cut(node, 0)
@@ -91,17 +92,16 @@ class FileOperations(pyfuse3.Operations):
         if self._fs.file(handle).accessed:
             # The kernel asks for attributes again after reads that it sends, not after those that it answers itself.
             forget_at_once([], [node])
-        file = self._fs.file(handle).file
+        file, is_report = self._fs.file(handle).file, self._fs.file(handle).shown is None
         if file is not None and file.is_written_through and flags & os.O_ACCMODE == os.O_RDWR:
             await self._flusher.write_back()  # what is mapped now and msynced must have a row
-        report = file is None
         if file is not None and file.is_turned_back:
             self._forget_left(node)
             keep = False
         else:
             # A branch's and a commit's bytes change only through this mount, so the kernel's pages stay right.
-            keep = not report and self._fs.attributes(node).stable
-        return FileInfo(fh=FileHandleT(handle), keep_cache=keep, direct_io=report)
+            keep = not is_report and self._fs.has_fixed_bytes(node)
+        return FileInfo(fh=FileHandleT(handle), keep_cache=keep, direct_io=is_report)
 
     def _open(self, node: NodeId, flags: int, ctx: RequestContext, *, may_pass: bool = True) -> int:
         """A handle, and the way that its bytes go."""
@@ -134,7 +134,7 @@ class FileOperations(pyfuse3.Operations):
         return handle
 
     def _may_read_past_us(self, node: NodeId, flags: int) -> bool:
-        return flags & os.O_ACCMODE == os.O_RDONLY and self._fs.is_stable(node) and self._passing.passes_reads
+        return flags & os.O_ACCMODE == os.O_RDONLY and self._fs.has_fixed_bytes(node) and self._passing.passes_reads
 
     def _is_passed_on(self, flags: int, ctx: RequestContext) -> bool:
         """Whether what a process is going to write to a new file may go past us."""
@@ -143,10 +143,26 @@ class FileOperations(pyfuse3.Operations):
         writes = flags & os.O_ACCMODE == os.O_WRONLY and not flags & (os.O_SYNC | os.O_DSYNC)
         return writes and self._passing.passes_writes(ctx.pid) and not self._fs.is_reading(ctx.pid)
 
-    async def _first(self, work: Callable[[], None] | None) -> None:
+    async def first(self, work: Callable[[], None] | None) -> None:
         """Does what would wait for a disk in a thread."""
         if work is not None:
             await trio.to_thread.run_sync(work, limiter=self._disk)
+
+    async def have_made(self, work: Callable[[], Callable[[], None] | None]) -> None:
+        """Does what `work` gives in threads until there is no more; what is not hashed yet is waited for."""
+        deadline = trio.current_time() + _HASHED_S
+        while True:
+            try:
+                next_work = work()
+            except NotHashed:
+                if trio.current_time() > deadline:
+                    raise
+                self._flusher.hurry()
+                await trio.sleep(_LOOK_AGAIN_S)
+                continue
+            if next_work is None:
+                return
+            await self.first(next_work)
 
     async def _keep_closed(self, node: NodeId) -> None:
         """Has what a file was at earlier closes be safe from who will write over it."""
@@ -189,22 +205,23 @@ class FileOperations(pyfuse3.Operations):
     @answers_fuse
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         handle = self._fs.reading(fh)
-        if handle.file is None:
+        file = handle.shown
+        if file is None:
             return handle.report[off : off + size]
         try:
-            data = handle.file.read_now(off, size)
+            data = file.read_now(off, size)
         except Corrupt:
             data = None  # looked at again below
         if data is None:
-            extents = handle.file.map
+            extents = file.map
             try:
                 data = await self._read_in_thread(extents, off, size)
             except Corrupt:
                 # Sealed meanwhile? Then the map that was read may have led to a staging file that is gone.
                 self._fs.catch_up()
-                if handle.file.map == extents:
+                if file.map == extents:
                     raise
-                data = await self._read_in_thread(handle.file.map, off, size)
+                data = await self._read_in_thread(file.map, off, size)
         return data  # type: ignore[return-value] # any buffer will do
 
     @answers_fuse
@@ -215,7 +232,7 @@ class FileOperations(pyfuse3.Operations):
         if self._passing.must_demote(fh):
             self._demote(self._fs.file(fh).node)
         # Meanwhile, here and below: the kernel holds other writes of this inode back; the handle keeps the file open.
-        await self._first(file.before_write(off + len(buf)))
+        await self.first(file.before_write(off + len(buf)))
         left = memoryview(buf)
         while left and (where := file.place(off, left)) is not None:
             part = left[: where.extent.length]

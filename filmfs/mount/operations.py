@@ -6,6 +6,7 @@ All run in one thread.
 import errno
 import pwd
 from collections.abc import Sequence
+from functools import partial
 from stat import S_IFMT
 
 import pyfuse3
@@ -29,6 +30,8 @@ from filmfs.mount.quick import listed, look_up
 from filmfs.mount.translate import answers_at_once, answers_fuse, entry, told
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.nodes import NodeId
+from filmfs.vfs.visible import AT
+from filmfs.vfs.xattrs import OWN as OWN_ATTRIBUTES
 
 _KINDS = {
     0o100000: Kind.FILE,
@@ -49,8 +52,12 @@ class Operations(FileOperations):
 
     # Names
 
-    @answers_at_once((0, 1))
-    def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
+    @answers_fuse
+    async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
+        if self.memory.is_cold:
+            await self.memory.touch([], [(NodeId(parent_inode), name)])
+        if AT in name:
+            await self.have_made(partial(self._fs.before_lookup, NodeId(parent_inode), name))
         return entry(look_up(self._fs, NodeId(parent_inode), name))
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
@@ -160,10 +167,14 @@ class Operations(FileOperations):
     def setxattr(self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext) -> None:
         self._fs.set_xattr(NodeId(inode), name, value)
 
-    @answers_at_once(0)
-    def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+    @answers_fuse
+    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+        if self.memory.is_cold:
+            await self.memory.touch([NodeId(inode)], [])
         if name.startswith(OWN_NAME):
             return self.unknown_to_pyfuse3(name[1:].split(), ctx.uid)
+        if name.startswith(OWN_ATTRIBUTES):
+            await self.first(self._fs.before_get_xattr(NodeId(inode), name))
         return self._fs.get_xattr(NodeId(inode), name)
 
     @answers_at_once(0)

@@ -17,6 +17,7 @@ from filmfs.core.extents import Literal
 from filmfs.mount.native import hooks
 from filmfs.store.contents import Contents
 from filmfs.store.disk import has_leases
+from filmfs.vfs.derived import DerivedFile
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.nodes import TURN_MASK, NodeId
 from filmfs.vfs.openfiles import STRAIGHT_MIN, OpenFile
@@ -27,6 +28,7 @@ _STREAK, _STREAK_S, _PROCESSES = 16, 1.0, 256
 _SERVERS = {"smbd", "nfsd", "ganesha.nfsd"}
 _KNOWN_S, _HERE_S = 60.0, 600.0  # a process keeps its name for so long; a server that was here comes again within
 _PASSING_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR}
+Shown = OpenFile | DerivedFile
 _SOURCES = 64  # a file of more blobs is read through Python: each would hold a descriptor
 
 
@@ -93,8 +95,8 @@ class Passing:
     def __init__(self, contents: Contents) -> None:
         self._blobs = contents.blobs
         self._composer = contents.composer
-        self._backings: dict[OpenFile, int] = {}
-        self._served: dict[OpenFile, set[NodeId]] = {}
+        self._backings: dict[Shown, int] = {}
+        self._served: dict[Shown, set[NodeId]] = {}
         self._streaks = Streaks()
         self.servers = Servers()
         self._works = hooks is not None
@@ -142,7 +144,7 @@ class Passing:
 
     def opened(self, number: int, handle: FileHandle) -> None:
         """A handle is about to be given to the kernel. Raises OSError when that refuses a file (see `refused`)."""
-        file = handle.file
+        file = handle.shown
         if hooks is None or file is None or not hooks.is_attached():
             return
         if file.straight:
@@ -154,7 +156,7 @@ class Passing:
 
     def closed(self, handle: FileHandle) -> None:
         """The handle is gone."""
-        file = handle.file
+        file = handle.shown
         if hooks is None or file is None:
             return
         if handle.writing:
@@ -168,7 +170,7 @@ class Passing:
 
     def refused(self, error: OSError, handle: FileHandle) -> None:
         """The kernel would not have a file: it goes through the daemon, and so do all if there is no hope."""
-        if handle.file is not None and handle.file.composed is not None:
+        if handle.shown is not None and handle.shown.composed is not None:
             self._composer.give_up(error)
         elif error.errno not in _PASSING_ERRORS:
             log.warning("files cannot be handed to the kernel (%s); the daemon reads and writes all of them", error)
@@ -184,7 +186,7 @@ class Passing:
         if hooks is not None:
             hooks.stop()
 
-    def _register(self, file: OpenFile) -> int:
+    def _register(self, file: Shown) -> int:
         assert hooks is not None
         descriptor = file.open_straight()
         try:
@@ -192,7 +194,7 @@ class Passing:
         finally:
             os.close(descriptor)
 
-    def _serve(self, node: NodeId, file: OpenFile) -> None:
+    def _serve(self, node: NodeId, file: Shown) -> None:
         assert hooks is not None
         if node in self._served.get(file, ()):
             return
@@ -222,7 +224,7 @@ class Passing:
         self._served.setdefault(file, set()).add(node)
         file.on_change = partial(self._unserve, file)
 
-    def _unserve(self, file: OpenFile) -> None:
+    def _unserve(self, file: Shown) -> None:
         assert hooks is not None
         for node in self._served.pop(file, ()):
             hooks.unserve(node)

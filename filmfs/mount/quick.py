@@ -16,6 +16,7 @@ from filmfs.mount.native import hooks
 from filmfs.mount.translate import BLOCK_SIZE, NO_ENTRY, Told, errno_of, told
 from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId
+from filmfs.vfs.visible import AT
 
 # Opcodes of include/uapi/linux/fuse.h
 LOOKUP = 1
@@ -30,8 +31,9 @@ def look_up(filesystem: FileSystem, parent: NodeId, name: bytes) -> Told:
     try:
         attributes, exact = filesystem.lookup(parent, name)
     except NotFound:
-        # Names at the mount's root come and go behind the kernel's back, other spellings without its knowing.
-        if name.isascii() and filesystem.is_stable(parent):
+        # Names at the mount's root come and go behind the kernel's back, other spellings without its knowing, and what
+        # is made of a file with it.
+        if name.isascii() and AT not in name and filesystem.is_stable(parent):
             return NO_ENTRY
         raise
     return told(attributes, name, exact=exact)
@@ -60,6 +62,8 @@ class Answerer:
         if self._memory.is_cold:
             return None
         try:
+            if opcode == LOOKUP and AT in what:
+                return None
             if opcode == LOOKUP:
                 return look_up(self._fs, NodeId(number), what)
             if opcode == GETATTR:

@@ -6,7 +6,7 @@ whenever and wherever it is made (`media.clips`).
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from filmfs.core.errors import BadMedia
@@ -40,6 +40,11 @@ class Film:
             return self.of.counting
         rate = None if asked is None or asked.rate is None else asserted_rate(asked.rate)
         return self.of.counting(rate, drop=asked is not None and asked.says_drop)
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory it takes."""
+        return 3 * len(self.of.movie.data) if isinstance(self.of, QuickTime) else 0
 
     @property
     def reel(self) -> str | None:
@@ -102,14 +107,29 @@ def open_film(source: ByteSource, name: str) -> Film:
     raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join(MOVIES + SOUNDS)})")
 
 
-def clip_of(film: Film, extents: ExtentMap, asked: Asked) -> FilmClip:
-    """The clip that is asked of a film which is made of `extents`. Raises BadTimecode, BadMedia."""
-    counting = film.counting(asked)
-    frames = place(asked, counting)
-    stem, suffix = os.path.splitext(film.name)
-    name = f"{stem}@{canonical(frames, counting)}{suffix.lower()}"
+def clip_of(film: Film, extents: ExtentMap, *asked: Asked, suffix: str | None = None) -> FilmClip:
+    """The clip that is asked of a film which is made of `extents`; of a clip of it, if there are several.
+
+    `suffix` is that of the clip's name, if not the film's. Raises BadTimecode, BadMedia.
+    """
+    counting = film.counting(asked[-1])
+    frames = place(asked[0], counting)
+    for within in asked[1:]:
+        inside = replace(counting, start=counting.start + frames.first, frames=frames.count)
+        inner = place(within, inside)
+        frames = replace(inner, first=frames.first + inner.first)
+    stem, own = os.path.splitext(film.name)
+    suffix = suffix or own.lower()
+    if suffix not in _same_kind(own.lower()):
+        raise BadMedia(f"{film.name} cannot be cut as {suffix}")
+    name = f"{stem}@{canonical(frames, counting)}{suffix}"
     clip = plan(film.of, frames) if isinstance(film.of, QuickTime) else film.of.plan(frames, counting)
-    return FilmClip(film, asked, counting, frames, name, _map_of(clip, extents))
+    return FilmClip(film, asked[-1], counting, frames, name, _map_of(clip, extents))
+
+
+def _same_kind(suffix: str) -> tuple[str, ...]:
+    """Suffixes of the kind of file that one means."""
+    return next(kinds for kinds in (MOVIES, SOUNDS) if suffix in kinds)
 
 
 def _map_of(clip: Clip, source: ExtentMap) -> ExtentMap:

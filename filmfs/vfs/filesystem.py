@@ -11,6 +11,7 @@ from typing import Any
 from filmfs.archive import Archive
 from filmfs.core.errors import Corrupt, CrossBranch, Exists, ReadOnly, Stale
 from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, DraftId, FileId
+from filmfs.core.paths import shown
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.layers import LayerTable
@@ -115,6 +116,8 @@ class FileSystem(VisibleTree):
     def unlink(self, parent: NodeId, name: bytes) -> None:
         """Takes a name away; a file that is open keeps its bytes until it is closed."""
         tree, _, directory = self._writable(parent)
+        if tree.find(directory, name) is None and self.asks_for_made(parent, name):
+            raise ReadOnly(f"{shown(name)} is made of the file beside it; there is nothing to remove")
         file, inode = tree.unlink(directory, name, self.history.clock())
         self._lost(tree, file, inode)
 
@@ -153,9 +156,11 @@ class FileSystem(VisibleTree):
     def before_open(self, node: NodeId, *, straight: bool = False) -> Callable[[], None] | None:
         """Work for another thread, after which `open` waits for no disk; None when there is none to do.
 
-        Twice may be needed if the file shall be read as a plain file (`straight`).
+        It may be needed again after that work, at most three times.
         """
-        return None if split_node(node)[0] == VIRTUAL else self._opened.before_open(node, straight=straight)
+        if split_node(node)[0] == VIRTUAL:
+            return self._derived.before_open(node, straight=straight)
+        return self._opened.before_open(node, straight=straight)
 
     def open(
         self,
@@ -177,6 +182,10 @@ class FileSystem(VisibleTree):
         will read past the kernel's pages.
         """
         space, _ = split_node(node)
+        if self._derived.at(node) is not None:
+            made = self._derived.open(node, writing=writing, straight=straight, direct=direct)
+            made.handles += 1
+            return self._handles.add(FileHandle(node, None, process=process, derived=made))
         if space == VIRTUAL:
             report = self._virtual.read(node, writing=writing)
             return self._handles.add(FileHandle(node, None, report=report))
@@ -281,6 +290,8 @@ class FileSystem(VisibleTree):
     def close(self, handle: int) -> None:
         """The last of a handle; errors of writing were told by write and fsync."""
         closed = self._handles.remove(handle)
+        if isinstance(closed, FileHandle) and closed.derived is not None:
+            self._derived.close(closed.node, closed.derived)
         if not isinstance(closed, FileHandle) or closed.file is None:
             return
         self._opened.close(split_node(closed.node)[0], closed.file, writing=closed.writing)

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from filmfs.core.errors import Stale
+from filmfs.vfs.derived import DerivedFile
 from filmfs.vfs.listings import DirectoryListing
 from filmfs.vfs.nodes import NodeId
 from filmfs.vfs.openfiles import OpenFile
@@ -11,7 +12,8 @@ from filmfs.vfs.openfiles import OpenFile
 
 @dataclass(slots=True)
 class FileHandle:
-    """A file that was opened, by which process: `report` holds the bytes of a virtual one.
+    """A file that was opened, by which process: `derived` is one that is made of others, `report` holds the bytes of
+    another virtual one.
 
     `is_access`: reading shows in its access time; `accessed`: opening it did; `read_at`: its mtime when it last did.
     """
@@ -24,6 +26,12 @@ class FileHandle:
     is_access: bool = True
     accessed: bool = False
     read_at: int | None = None
+    derived: DerivedFile | None = None
+
+    @property
+    def shown(self) -> OpenFile | DerivedFile | None:
+        """What its bytes are read of, unless they are a report's."""
+        return self.file if self.file is not None else self.derived
 
 
 @dataclass(slots=True)

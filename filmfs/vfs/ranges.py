@@ -3,7 +3,8 @@
 import os
 
 from filmfs.core.errors import ReadOnly, TooLarge, Unsupported
-from filmfs.core.extents import Extent, Hole
+from filmfs.core.extents import Extent, Hole, Literal
+from filmfs.store.contents import LITERAL_MAX
 from filmfs.store.disk import KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.openfiles import SIZE_MAX, OpenFile
@@ -27,7 +28,7 @@ def copy_range(source: FileHandle, offset: int, target: FileHandle, to: int, len
     Raises Unsupported where bytes must be moved: into a file that is written past us, and from one that may change or
     that the disk lost bytes of.
     """
-    read, written = source.file, _writable(target)
+    read, written = source.shown, _writable(target)
     if read is None or read.is_being_written or read.is_torn or written.is_written_through:
         raise Unsupported("these bytes have to be moved")
     length = max(0, min(length, read.size - offset))
@@ -38,22 +39,29 @@ def copy_range(source: FileHandle, offset: int, target: FileHandle, to: int, len
         write_at(written, to, bytes(data))
         return length
     pieces: list[Extent | Hole] = []
+    own: list[Extent] = []
     for piece in read.map.pieces(offset, offset + length):
         at = piece.offset - offset + to
         if isinstance(piece, Hole):
             pieces.append(Hole(at, piece.length))
+        elif isinstance(piece.source, Literal) and piece.length > LITERAL_MAX:  # more than a row may hold
+            own.append(Extent(at, piece.length, piece.source, piece.source_offset))
         else:
             pieces.append(Extent(at, piece.length, piece.source, piece.source_offset))
-    written.splice(pieces, to + length, whole=read.content if offset == to else None)
+    written.splice(pieces, to + length, whole=read.content if offset == to and not own else None)
+    for literal in own:
+        assert isinstance(literal.source, Literal)
+        data = literal.source.data[literal.source_offset : literal.source_offset + literal.length]
+        write_at(written, literal.offset, data)
     return length
 
 
 def seek(handle: FileHandle, offset: int, whence: int) -> int | None:
     """Where data or a hole begins at or after `offset` (SEEK_DATA, SEEK_HOLE); None: not before the end."""
-    if handle.file is None:
+    if handle.shown is None:
         found = handle.report and offset < len(handle.report)
         return (offset if whence == os.SEEK_DATA else len(handle.report)) if found else None
-    extents = handle.file.map
+    extents = handle.shown.map
     if offset >= extents.size:
         return None
     for piece in extents.pieces(offset, extents.size):

@@ -73,12 +73,17 @@ class ShownFile:
         return None
 
     def _load(self, content: ContentRef) -> ExtentMap:
-        if isinstance(content, int):
-            found = self._history.drafts.map_of(content)
-            if found is not None:
-                return found
-        if isinstance(content, bytes):
-            found = self._history.buffers.pending_map(content)
-            if found is not None:
-                return found
-        return self._contents.map_of(content, self._history.database.current())
+        return made_of(self._history, self._contents, content)
+
+
+def made_of(history: History, contents: Contents, content: ContentRef) -> ExtentMap:
+    """What a row's bytes are made of, durable or not."""
+    if isinstance(content, int):
+        found = history.drafts.map_of(content)
+        if found is not None:
+            return found
+    if isinstance(content, bytes):
+        found = history.buffers.pending_map(content)
+        if found is not None:
+            return found
+    return contents.map_of(content, history.database.current())

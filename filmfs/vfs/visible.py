@@ -8,13 +8,26 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from stat import S_ISDIR
 from typing import Any, cast
 
 from filmfs.archive import Archive
-from filmfs.core.errors import Corrupt, FilmFSError, NotADirectory, NotFound, Stale, Usage
+from filmfs.core.errors import (
+    BadMedia,
+    BadName,
+    BadTimecode,
+    Corrupt,
+    FilmFSError,
+    NotADirectory,
+    NotFound,
+    NotHashed,
+    Stale,
+    Usage,
+)
 from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, BranchId, FileId
 from filmfs.core.paths import shown
+from filmfs.timecode.shelf import Source
 from filmfs.versioning.history import History
 from filmfs.versioning.listing import Listing
 from filmfs.versioning.rows import Entry, Kind
@@ -23,15 +36,21 @@ from filmfs.versioning.view import View
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs
 from filmfs.vfs import xattrs
+from filmfs.vfs.clips import FILM_ATTRIBUTES, FilmRecipe, clip_asked, is_film_name
+from filmfs.vfs.derived import Derived
 from filmfs.vfs.handles import DirectoryHandle, Handles
 from filmfs.vfs.listings import BLOCK, DirectoryListing
-from filmfs.vfs.namespace import FILMFS, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
+from filmfs.vfs.namespace import FILMFS, PLAIN, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node, unread
 from filmfs.vfs.opened import Opened
+from filmfs.vfs.shown import made_of
 from filmfs.vfs.spaces import Spaces
 from filmfs.vfs.virtual import VirtualNodes
 
 log = logging.getLogger("filmfs.vfs")
+
+AT = b"@"
+"""In names that may ask for what is made of a file."""
 
 _DAY_NS = 24 * 3600 * 10**9
 
@@ -51,6 +70,7 @@ class VisibleTree:
         self._spaces = Spaces(self.history, self.namespace.views, follows=readonly)
         self._opened = Opened(self.history, archive.contents, self._spaces)
         self._handles = Handles()
+        self._derived = Derived(archive.contents, partial(made_of, self.history, archive.contents))
 
     # Nodes
 
@@ -74,20 +94,55 @@ class VisibleTree:
                 return self.attributes(self._virtual.node_of(self.namespace.branch_snapshots(branch))), True
             if view.inode(file) is None:
                 raise Stale("the directory is gone")
+            if AT in name and self._spaces.door(space) != PLAIN:
+                asked = clip_asked(view, file, name)
+                if asked is not None:
+                    recipe, source = asked
+                    return self._derived.find(recipe, space, source.file, source.inode), True
             raise NotFound(f"there is no {shown(name)!r} here")
         return self._attributes(self._opened.node(space, entry.file), space, entry.file, view), entry.name == name
+
+    def before_lookup(self, parent: NodeId, name: bytes) -> Callable[[], None] | None:
+        """Work for another thread, after which `lookup` waits for no disk; None when there is none to do.
+
+        Raises NotHashed, after which one may ask again, for what is made of a file that was written a moment ago.
+        """
+        space, file = split_node(parent)
+        if AT not in name or space == VIRTUAL or self._spaces.door(space) == PLAIN:
+            return None
+        with contextlib.suppress(NotFound, BadMedia, Stale, BadName):  # `lookup` will tell
+            view = self._spaces.view(space)
+            asked = clip_asked(view, file, name) if view.find(file, name) is None else None
+            if asked is not None:
+                recipe, source = asked
+                opened = self._opened.find(space, source.file)
+                if opened is not None and opened.is_being_written:
+                    raise NotHashed(f"{shown(name)} cannot be made: {source.source.name} is being written")
+                return self._derived.before_find(recipe)
+        return None
+
+    def asks_for_made(self, parent: NodeId, name: bytes) -> bool:
+        """Whether a name that no file has leads to what is made of a file."""
+        space, file = split_node(parent)
+        with contextlib.suppress(FilmFSError):
+            return space != VIRTUAL and AT in name and clip_asked(self._spaces.view(space), file, name) is not None
+        return False
 
     def attributes(self, node: NodeId) -> Attributes:
         """What stat tells. Raises Stale."""
         space, file = split_node(node)
         if space == VIRTUAL:
-            return self._virtual.attributes(node)
+            return self._derived.attributes(node) or self._virtual.attributes(node)
         return self._attributes(node, space, file, self._spaces.view(space))
 
     def is_stable(self, node: NodeId) -> bool:
         """Whether what is in a directory changes only through itself, or never."""
         space, _ = split_node(node)
         return space != VIRTUAL and self._spaces.is_stable(space)
+
+    def has_fixed_bytes(self, node: NodeId) -> bool:
+        """Whether what the kernel keeps of a file's bytes is right for as long as it is not told otherwise."""
+        return self._derived.at(node) is not None or self.is_stable(node)
 
     def read_link(self, node: NodeId) -> bytes:
         """The target of a symlink."""
@@ -214,8 +269,28 @@ class VisibleTree:
 
     # Extended attributes
 
+    def before_get_xattr(self, node: NodeId, name: bytes) -> Callable[[], None] | None:
+        """Work for another thread, after which `get_xattr` waits for no disk; None when there is none to do."""
+        recipe = self._film_recipe(node) if name in FILM_ATTRIBUTES else None
+        return self._derived.before_find(recipe) if recipe is not None else None
+
+    def _film_recipe(self, node: NodeId) -> FilmRecipe | None:
+        """What tells of the film that a file is, if its name says that it is one."""
+        if split_node(node)[0] == VIRTUAL:
+            return None
+        inode = self._opened.inode(node)
+        name = as_text(inode.links[0][1]) if inode.links else ""
+        if inode.kind is not Kind.FILE or not isinstance(inode.content, bytes) or not is_film_name(name):
+            return None
+        return FilmRecipe(Source(inode.content, name))
+
     def get_xattr(self, node: NodeId, name: bytes) -> bytes:
         """The attribute's value. Raises NoAttribute."""
+        recipe = self._film_recipe(node) if name in FILM_ATTRIBUTES else None
+        if recipe is not None:
+            with contextlib.suppress(BadMedia, BadTimecode):
+                if (told := self._derived.told(recipe).get(name)) is not None:
+                    return told
         value = self._xattrs(node).get(name)
         if value is None:
             raise xattrs.missing(name)
@@ -226,6 +301,10 @@ class VisibleTree:
         return xattrs.listed(self._xattrs(node))
 
     def _xattrs(self, node: NodeId) -> Kept:
+        made = self._derived.at(node)
+        if made is not None:
+            source = self.name_of(node_id(*made.key[:2]))
+            return {**xattrs.OF_VIRTUAL, **made.attributes, b"user.filmfs.source": source.encode()}
         if split_node(node)[0] == VIRTUAL:
             self._virtual.attributes(node)
             return xattrs.OF_VIRTUAL

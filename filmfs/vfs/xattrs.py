@@ -9,7 +9,8 @@ from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.xattrs import VALUE_MAX, Attributes
 
 CAPABILITY = b"security.capability"
-_OWN = b"user.filmfs."
+OWN = b"user.filmfs."
+"""Begins the names of filmfs's."""
 _KEPT = (b"user.", b"trusted.", b"security.")
 _NAMES_MAX = 1 << 16  # more the kernel would not list
 OF_VIRTUAL: Attributes = {b"user.filmfs.virtual": b"1"}
@@ -24,7 +25,7 @@ def with_own(kept: Attributes, inode: Inode) -> Attributes:
 
 def listed(attributes: Attributes) -> list[bytes]:
     """The names that are listed."""
-    return sorted(name for name in attributes if not name.startswith(_OWN))
+    return sorted(name for name in attributes if not name.startswith(OWN))
 
 
 def missing(name: bytes) -> FilmFSError:
@@ -59,5 +60,5 @@ def without(kept: Attributes, name: bytes) -> Attributes:
 
 
 def _refuse_own(name: bytes) -> None:
-    if name.startswith(_OWN):
+    if name.startswith(OWN):
         raise Refused("attributes under user.filmfs. are filmfs's own")
