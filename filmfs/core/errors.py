@@ -4,6 +4,7 @@
     ├── Usage            the request itself makes no sense
     ├── BadTimecode      a label, rate or range that does not exist, or not in this file
     ├── BadMedia         a film file that is damaged, or that filmfs cannot cut exactly
+    ├── BadCutList       a cut list that cannot be read, or says what cannot be
     ├── NotFound, Exists, NotADirectory, IsADirectory, NotEmpty
     ├── BadName, NameNotUtf8, NameTooLong
     ├── ReadOnly, Refused, CrossBranch, Loop, TooManyLinks, TooLarge, Unsupported
@@ -52,6 +53,12 @@ class BadTimecode(FilmFSError):
 
 class BadMedia(FilmFSError):
     """A film file that is damaged, no film file, or one that cannot be cut exactly."""
+
+    errno, http_status, exit_code = _e.ENOENT, 422, 2
+
+
+class BadCutList(FilmFSError):
+    """A cut list (EDL, timeline) that cannot be read, or that says what cannot be."""
 
     errno, http_status, exit_code = _e.ENOENT, 422, 2
 
