@@ -17,7 +17,10 @@ USUAL_RATES = (
 
 
 def rates_that_fit(cuts: CutList) -> tuple[Fraction, ...]:
-    """The usual rates at which every label of the record exists, those with the fewest odd lengths; slowest first."""
+    """The usual rates at which every label of the record exists, those with the fewest odd lengths; slowest first.
+
+    Where most lengths are odd at each of them (sound that counts in another way), lengths say nothing.
+    """
     if cuts.rate is not None:
         return (cuts.rate,)
     odd: dict[Fraction, int] = {}
@@ -27,7 +30,8 @@ def rates_that_fit(cuts: CutList) -> tuple[Fraction, ...]:
                 odd[rate] = _odd_lengths(cuts, rate)
             except BadTimecode:
                 continue
-    return tuple(rate for rate in odd if odd[rate] == min(odd.values()))
+    fewest = min(odd.values(), default=0)
+    return tuple(rate for rate in odd if odd[rate] == fewest or fewest * 2 > len(cuts.events))
 
 
 def fewest_labels(cuts: CutList) -> int:
