@@ -19,8 +19,9 @@ from filmfs.core.errors import BadCutList, BadTimecode
 from filmfs.core.ranges import Point
 from filmfs.core.smpte import Label, can_drop, read_label, shown_rate
 from filmfs.cutlists.decoding import lines_of, text_of
-from filmfs.cutlists.model import NOTES_MAX, CutList, Event, Origin, Span, Tracks, Transition
+from filmfs.cutlists.model import NOTES_MAX, CutList, Event, Origin, Span, Transition
 from filmfs.cutlists.remarks import Remarks
+from filmfs.cutlists.tracks import read_tracks
 
 EVENTS_MAX = 100_000
 DROP_RATE = Fraction(30000, 1001)  # of drop-frame lists, unless somebody knows better
@@ -28,7 +29,6 @@ DROP_RATE = Fraction(30000, 1001)  # of drop-frame lists, unless somebody knows 
 _NUMBER = re.compile(r"\d{1,6}[A-Za-z]?", re.ASCII)
 _LABEL = re.compile(r"\d\d:\d\d:\d\d[:.;,]\d\d\d?|\d\d\.\d\d\.\d\d\.\d\d|\d\d;\d\d;\d\d;\d\d", re.ASCII)
 _FRAMES = re.compile(r"\d{1,10}", re.ASCII)
-_TRACK = re.compile(r"(NONE)|(V)(\d{0,2})|(AA)|(A)(\d{0,2})|(B)|[/,]", re.ASCII)
 _TRANSITION = re.compile(r"C|D|W\d{0,3}|K[BO]?", re.ASCII)
 _KEYS = {
     "K": Transition.KEY_IN,
@@ -144,7 +144,7 @@ def _read_event(number: int, line: str, words: list[str], *, record_drop: bool, 
         if len(words) < 7:
             raise BadTimecode("an event has a number, a reel, tracks, a transition and four time codes")
         transition, wipe, duration, left = _transition(words[:-4])
-        tracks = _tracks(words[left - 1]) if left > 1 else None
+        tracks = read_tracks(words[left - 1]) if left > 1 else None
         if tracks is None:
             raise BadTimecode("it is not said to which tracks it goes")
         reel, origin = _reel(_between(line, words, left - 1))
@@ -187,23 +187,6 @@ def _transition(words: list[str]) -> tuple[Transition, str | None, int, int]:
     if code[0] == "K":
         return _KEYS[code], None, duration, left
     return (Transition.DISSOLVE, None, duration, left) if code == "D" else (Transition.WIPE, code[1:], duration, left)
-
-
-def _tracks(word: str) -> Tracks | None:
-    """What `V`, `A2`, `AA/V`, `B` or `NONE` mean; `A12` is channel 12."""
-    picture, sounds, layer, at, upper = False, set[int](), 1, 0, word.upper()
-    while at < len(upper):
-        found = _TRACK.match(upper, at)
-        if found is None:
-            return None
-        if found[2] or found[7]:
-            picture, layer = True, int(found[3] or 1)
-        if found[4]:
-            sounds |= {1, 2}
-        if found[5] or found[7]:
-            sounds.add(int(found[6] or 1))
-        at = found.end()
-    return Tracks(upper, picture, tuple(sorted(sounds)), layer)
 
 
 def _reel(text: str) -> tuple[str | None, Origin]:

@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from filmfs.core.errors import BadTimecode
-from filmfs.core.ranges import Point
-from filmfs.core.smpte import Label, label_of
 from filmfs.cutlists.candidates import Candidate, Index, path_parts
 from filmfs.cutlists.model import CutList, Event, Span
 
@@ -163,7 +161,7 @@ class Matcher:
         if facts is None or facts.start is None or facts.end is None:
             return unknown
         try:
-            first, end = (_number(point, source, facts) for point in (source.first, source.end))
+            first, end = (source.number(point, facts.rate, drop=facts.drop) for point in (source.first, source.end))
         except BadTimecode:
             return False
         low, high = min(first, end), max(first, end, first + 1)
@@ -198,12 +196,3 @@ def _common_end(path: list[str], asked: list[str], *, fold: bool) -> int:
             break
         count += 1
     return count
-
-
-def _number(point: Point, source: Span, facts: Facts) -> int:
-    """A point of an event's source as the file itself counts. Raises BadTimecode."""
-    if isinstance(point, Label):
-        return source.number(point, facts.rate, drop=facts.drop)
-    if source.rate is None or facts.rate is None or source.rate == facts.rate:
-        return point
-    return label_of(point, source.rate, drop=source.drop).number(facts.rate, drop=facts.drop)

@@ -9,7 +9,7 @@ neither is ever turned into the other. Out points are exclusive.
                     transition   its frames
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -17,7 +17,7 @@ from itertools import zip_longest
 from math import ceil
 
 from filmfs.core.errors import BadCutList, BadTimecode
-from filmfs.core.ranges import Point
+from filmfs.core.ranges import Counting, Point
 from filmfs.core.smpte import Label, frames_per_day, label_of, shown_rate
 
 NOTES_MAX = 1000
@@ -74,10 +74,13 @@ class Span:
         return first, end
 
     def number(self, point: Point, rate: Fraction | None = None, *, drop: bool | None = None) -> int:
-        """One point of it as a frame number. Raises BadTimecode."""
-        if isinstance(point, int):
+        """One point of it as a frame number; one of another rate is that with the same label. Raises BadTimecode."""
+        drop = self.drop if drop is None else drop
+        if isinstance(point, Label):
+            return point.number(self._rate(rate), drop=drop)
+        if self.rate is None or rate is None or rate == self.rate:
             return point
-        return point.number(self._rate(rate), drop=self.drop if drop is None else drop)
+        return replace(label_of(point, self.rate, drop=self.drop), drop=None).number(rate, drop=drop)
 
     def length(self, rate: Fraction | None = None) -> int:
         """How many frames. Raises BadTimecode."""
@@ -216,14 +219,15 @@ def lengths_that_differ(cuts: CutList, rate: Fraction) -> list[str]:
     """A note for each event at normal speed whose source is longer or shorter than its record."""
     notes: list[str] = []
     for event in cuts.events:
-        if event.speed is None and not event.still and event.needs_media and len(notes) < NOTES_MAX:
+        at_speed = event.speed is None and not event.still and event.needs_media
+        if at_speed and event.source.rate in (None, rate) and len(notes) < NOTES_MAX:
             record = event.record.length(rate)
             try:
                 source = event.source.length(rate)
             except BadTimecode as error:
                 notes.append(f"{event.shown}: its source counts in another way: {error}")
                 continue
-            if source != record and (event.source.rate or rate) == rate:
+            if source != record:
                 notes.append(
                     f"{event.shown}: {source} frames of the source for {record} of the record"
                     f" at {shown_rate(rate)} frames a second"
@@ -231,29 +235,39 @@ def lengths_that_differ(cuts: CutList, rate: Fraction) -> list[str]:
     return notes
 
 
-def material(cuts: CutList, rate: Fraction | None = None) -> tuple[tuple[int, int], ...]:
-    """For each event the frames of its source that it needs, [first, end), at the source's `rate` or its own.
+def material(cuts: CutList, files: Sequence[Counting | None] = ()) -> tuple[tuple[int, int] | None, ...]:
+    """For each event the frames of its source that it needs, [first, end), as its file counts them.
 
-    An outgoing half needs those of the transition too, at its speed; backwards, the frames before its first. Raises
-    BadTimecode.
+    An outgoing half needs those of the transition too, at its speed; backwards, the frames before its first. None
+    where the time code does not exist in the file, or nobody says how it counts.
     """
-    needed = []
-    for event, after in zip_longest(cuts.events, cuts.events[1:]):
-        base = rate or event.source.rate or cuts.rate
-        fps = event.speed.fps if event.speed is not None else None
-        backwards = fps is not None and fps < 0
-        first, end = _forward(event.source, base, backwards=backwards)
-        if after is not None and after.joins(event):
-            frames = after.duration if fps is None or base is None else ceil(after.duration * abs(fps) / base)
-            first, end = (min(first, end - frames), end) if backwards else (first, max(end, first + frames))
-        needed.append((first, max(end, first + 1)))
+    needed: list[tuple[int, int] | None] = []
+    counts = files or [None] * len(cuts.events)
+    for event, after, file in zip_longest(cuts.events, cuts.events[1:], counts):
+        tail = after.duration if after is not None and after.joins(event) else 0
+        try:
+            needed.append(_needed(event, tail, file, cuts.rate))
+        except BadTimecode:
+            needed.append(None)
     return tuple(needed)
 
 
-def _forward(source: Span, rate: Fraction | None, *, backwards: bool) -> tuple[int, int]:
+def _needed(event: Event, tail: int, file: Counting | None, record: Fraction | None) -> tuple[int, int]:
+    rate = file.rate if file is not None else event.source.rate or record
+    drop = file.drop if file is not None else None
+    speed = event.speed.fps if event.speed is not None else None
+    backwards = speed is not None and speed < 0
+    first, end = _forward(event.source, rate, drop, backwards=backwards)
+    if tail:
+        frames = tail if speed is None or record is None else ceil(tail * abs(speed) / record)
+        first, end = (min(first, end - frames), end) if backwards else (first, max(end, first + frames))
+    return first, max(end, first + 1)
+
+
+def _forward(source: Span, rate: Fraction | None, drop: bool | None, *, backwards: bool) -> tuple[int, int]:
     """A span in the order of the source: some write backwards motion from its last frame to its first."""
     if backwards:
-        first, end = source.number(source.first, rate), source.number(source.end, rate)
+        first, end = source.number(source.first, rate, drop=drop), source.number(source.end, rate, drop=drop)
         if end < first:
             return end + 1, first + 1
-    return source.numbers(rate)
+    return source.numbers(rate, drop=drop)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filmfs.core.errors import BadCutList, BadTimecode, FilmFSError
+from filmfs.core.ranges import Counting
 from filmfs.core.smpte import Label
 from filmfs.cutlists.cmx3600 import DROP_RATE, read_edl
 from filmfs.cutlists.model import CutList, Event, Locator, Origin, Transition, material
@@ -61,7 +62,7 @@ def test_the_lists_that_editing_systems_wrote_are_read(test_data: Path, name: st
 
     assert (len(cuts.events), len(placed.notes), cuts.rate) == (count, notes, None)
     assert rates is None or [str(rate) for rate in fitting] == rates
-    assert all(first < end for first, end in material(placed))
+    assert all(needed is not None and needed[0] < needed[1] for needed in material(placed))
 
 
 def test_an_event_is_a_piece_of_a_source_at_a_place_of_the_record() -> None:
@@ -204,6 +205,13 @@ def test_backwards_motion_needs_the_frames_between_its_ends() -> None:
     backwards = "001 R V C 01:00:01:23 00:59:59:23 10:00:00:00 10:00:02:00\nM2 R -024.0 01:00:01:23\n"
 
     assert material(read_edl(forwards, R24)) == material(read_edl(backwards, R24)) == ((86_400, 86_448),)
+
+
+def test_a_source_is_counted_as_its_file_does() -> None:
+    cuts = read_edl("001 R V C 01:00:00:00 01:00:01:24 10:00:00:00 10:00:02:01", R24)
+
+    assert material(cuts) == (None,)
+    assert material(cuts, [Counting(0, 100, Fraction(25))]) == ((90_000, 90_049),)
 
 
 def test_what_is_said_below_an_event() -> None:
