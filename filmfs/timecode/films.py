@@ -16,27 +16,33 @@ from filmfs.core.ranges import Asked, Counting, FrameRange, asserted_rate, canon
 from filmfs.core.smpte import shown_rate
 from filmfs.media.clipping import Clip
 from filmfs.media.clips import plan
+from filmfs.media.mxf import Mxf, open_mxf
+from filmfs.media.mxf_clips import plan_mxf
+from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import QuickTime, open_quicktime
 from filmfs.media.wave import Wave, open_wave
 
 MOVIES = (".mov", ".mp4", ".m4v", ".qt", ".3gp")
 SOUNDS = (".wav", ".bwf", ".rf64")
+MATERIAL = ".mxf"
+_OF_MATERIAL = (MATERIAL, ".mov")
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
     """A file that can be cut: its name, and what it says of itself.
 
-    `timecode_from` is where its time code comes from: `tmcd`, `bext`, or `none` where it counts from 00:00:00:00.
+    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, or `none` where it counts
+    from 00:00:00:00.
     """
 
     name: str
-    of: QuickTime | Wave
+    of: QuickTime | Wave | Mxf
     timecode_from: str
 
     def counting(self, asked: Asked | None = None) -> Counting:
         """How its frames are counted. Raises BadTimecode for sound if nobody says how many frames a second has."""
-        if isinstance(self.of, QuickTime):
+        if not isinstance(self.of, Wave):
             return self.of.counting
         rate = None if asked is None or asked.rate is None else asserted_rate(asked.rate)
         return self.of.counting(rate, drop=asked is not None and asked.says_drop)
@@ -49,7 +55,25 @@ class Film:
     @property
     def reel(self) -> str | None:
         """The reel, tape or card that it says it is of."""
+        if isinstance(self.of, Mxf):
+            return self.of.reel
         return self.of.timecode.reel if isinstance(self.of, QuickTime) and self.of.timecode is not None else None
+
+    @property
+    def suffix(self) -> str:
+        """That of its clips where nobody asks for another: its own, and `.mov` where MXF could not be exact."""
+        own = os.path.splitext(self.name)[1].lower()
+        return own if not isinstance(self.of, Mxf) or self.of.is_intra else ".mov"
+
+    def plan(self, frames: FrameRange, counting: Counting, suffix: str) -> Clip:
+        """The clip of a range in the container that a suffix stands for. Raises BadMedia."""
+        if isinstance(self.of, Mxf) and suffix in _OF_MATERIAL:
+            return plan_mxf(self.of, frames) if suffix == MATERIAL else plan(movie_of(self.of, frames), frames)
+        own = os.path.splitext(self.name)[1].lower()
+        if isinstance(self.of, Mxf) or suffix != own:
+            offered = " or ".join(_OF_MATERIAL if isinstance(self.of, Mxf) else (own,))
+            raise BadMedia(f"a clip of {self.name} is a {offered} file, and cannot be a {suffix} one")
+        return plan(self.of, frames) if isinstance(self.of, QuickTime) else self.of.plan(frames, counting)
 
     def facts(self, asked: Asked | None = None) -> dict[str, object]:
         """What there is to tell of it."""
@@ -104,13 +128,16 @@ def open_film(source: ByteSource, name: str) -> Film:
     if suffix in SOUNDS:
         sound = open_wave(source)
         return Film(name, sound, "bext" if sound.reference is not None else "none")
-    raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join(MOVIES + SOUNDS)})")
+    if suffix == MATERIAL:
+        material = open_mxf(source)
+        return Film(name, material, "material package" if material.timecode is not None else "none")
+    raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join((*MOVIES, *SOUNDS, MATERIAL))})")
 
 
 def clip_of(film: Film, extents: ExtentMap, *asked: Asked, suffix: str | None = None) -> FilmClip:
     """The clip that is asked of a film which is made of `extents`; of a clip of it, if there are several.
 
-    `suffix` is that of the clip's name, if not the film's. Raises BadTimecode, BadMedia.
+    `suffix` (`.mov`) is the container that is wanted; None for what is best. Raises BadTimecode, BadMedia.
     """
     counting = film.counting(asked[-1])
     frames = place(asked[0], counting)
@@ -118,18 +145,10 @@ def clip_of(film: Film, extents: ExtentMap, *asked: Asked, suffix: str | None = 
         inside = replace(counting, start=counting.start + frames.first, frames=frames.count)
         inner = place(within, inside)
         frames = replace(inner, first=frames.first + inner.first)
-    stem, own = os.path.splitext(film.name)
-    suffix = suffix or own.lower()
-    if suffix not in _same_kind(own.lower()):
-        raise BadMedia(f"{film.name} cannot be cut as {suffix}")
-    name = f"{stem}@{canonical(frames, counting)}{suffix}"
-    clip = plan(film.of, frames) if isinstance(film.of, QuickTime) else film.of.plan(frames, counting)
+    wanted = (suffix or film.suffix).lower()
+    name = f"{os.path.splitext(film.name)[0]}@{canonical(frames, counting)}{wanted}"
+    clip = film.plan(frames, counting, wanted)
     return FilmClip(film, asked[-1], counting, frames, name, _map_of(clip, extents))
-
-
-def _same_kind(suffix: str) -> tuple[str, ...]:
-    """Suffixes of the kind of file that one means."""
-    return next(kinds for kinds in (MOVIES, SOUNDS) if suffix in kinds)
 
 
 def _map_of(clip: Clip, source: ExtentMap) -> ExtentMap:

@@ -1,0 +1,88 @@
+"""The films of a tree, for who looks for what a cut list means: by name at once, by what they say of themselves when it
+is asked.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, NotHashed
+from filmfs.core.extents import ExtentMap
+from filmfs.core.ids import ROOT_FILE, ContentId, FileId
+from filmfs.core.ranges import Counting
+from filmfs.cutlists.candidates import Candidate, Index
+from filmfs.cutlists.matching import Facts
+from filmfs.timecode.films import Film, is_film_name
+from filmfs.timecode.shelf import Shelf, Source
+from filmfs.versioning.rows import Entry, Inode, Kind
+from filmfs.versioning.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A film of a tree: its inode, and what it is made of."""
+
+    file: FileId
+    inode: Inode
+    source: Source
+    map: ExtentMap
+
+
+class Library:
+    """The films of one tree as it is now. For one thread."""
+
+    def __init__(self, view: View, shelf: Shelf, map_of: Callable[[ContentId], ExtentMap]) -> None:
+        """`map_of` tells what a content is made of."""
+        self._view = view
+        self._shelf = shelf
+        self._map_of = map_of
+
+    @cached_property
+    def _entries(self) -> dict[str, Entry]:
+        return dict(self._walk(ROOT_FILE, ""))
+
+    def _walk(self, directory: FileId, above: str) -> Iterator[tuple[str, Entry]]:
+        for entry in self._view.entries(directory):
+            path = above + entry.name.decode(errors="surrogateescape")
+            if entry.kind is Kind.DIRECTORY:
+                yield from self._walk(entry.file, path + "/")
+            elif entry.kind is Kind.FILE and is_film_name(path):
+                yield path, entry
+
+    @cached_property
+    def index(self) -> Index:
+        """All of them, by name."""
+        return Index(Candidate(path, path.rpartition("/")[2]) for path in self._entries)
+
+    def kept(self, path: str) -> Kept:
+        """A film by its path. Raises NotHashed while it is written, BadMedia when it is empty, Corrupt."""
+        entry = self._entries[path]
+        inode = self._view.get_inode(entry.file)
+        if isinstance(inode.content, int):
+            raise NotHashed(f"{path} is being hashed, or written")
+        if inode.content is None:
+            raise BadMedia(f"{path} is empty")
+        source = Source(inode.content, path.rpartition("/")[2])
+        return Kept(entry.file, inode, source, self._map_of(inode.content))
+
+    def film(self, path: str) -> Film:
+        """A film by its path, opened. Raises as `kept`, BadMedia when it is no film."""
+        kept = self.kept(path)
+        return self._shelf.film(kept.source, kept.map)
+
+    def ask(self, path: str) -> Facts | None:
+        """What a film says of its reel and frames; None when it says nothing, or cannot be read."""
+        try:
+            film = self.film(path)
+            counting = film.counting()
+        except (BadMedia, BadTimecode, NotHashed, Corrupt):
+            return None
+        return facts_of(film, counting)
+
+
+def facts_of(film: Film, counting: Counting) -> Facts:
+    """What a film says of its reel and frames. Of one without time code nothing is told of its frames."""
+    if film.timecode_from == "none":
+        return Facts(film.reel, rate=counting.rate)
+    start = counting.start
+    return Facts(film.reel, start, start + counting.frames, counting.rate, counting.drop)

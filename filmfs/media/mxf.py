@@ -1,0 +1,183 @@
+"""Opening an MXF file (SMPTE ST 377-1) of operational pattern 1a (ST 378) or Atom (ST 390): what it is of, how its
+frames are counted, and where they lie.
+
+What is refused is what cannot be cut exactly: several stretches of a source one after the other, essence in other
+files, sound in essence of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+from filmfs.core.errors import BadMedia
+from filmfs.core.ports import ByteSource
+from filmfs.core.ranges import Counting
+from filmfs.core.smpte import can_drop, nominal
+from filmfs.media.klv import Klv, klvs_in
+from filmfs.media.mxf_essence import Essence, read_clip, read_frames
+from filmfs.media.mxf_header import (
+    DROP_FRAME,
+    DURATION,
+    NAME,
+    ORIGIN,
+    SOURCE_PACKAGE,
+    START_POSITION,
+    START_TIMECODE,
+    TIMECODE_BASE,
+    Metadata,
+    Package,
+    PackageTrack,
+)
+from filmfs.media.mxf_index import Index, join, read_segment
+from filmfs.media.mxf_partitions import Partition, read_partitions, stretches
+
+_SEGMENT_MAX = 256 << 20
+_SOUND_RATE = 0x3D03
+
+
+@dataclass(frozen=True)
+class Mxf:
+    """An MXF file."""
+
+    source: ByteSource
+    partitions: tuple[Partition, ...]
+    metadata: Metadata
+    package: Package  # of the essence
+    sids: tuple[int, int]  # of the body and of the index
+    essence: Essence
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.source.size
+
+    @cached_property
+    def rate(self) -> Fraction:
+        """Frames a second."""
+        return _rate(self.package)
+
+    @cached_property
+    def first(self) -> int:
+        """The edit unit that is shown first."""
+        shown, kept = self._shown, self.package.picture
+        clip = shown.clip if shown is not None else None
+        begins = clip.number(START_POSITION, signed=True) if clip is not None else 0
+        first = begins + (kept.set.number(ORIGIN, signed=True) if kept is not None else 0)
+        if not 0 <= first < max(len(self.essence.units), 1):
+            raise BadMedia(f"the film begins with frame {first} of {len(self.essence.units)} in the file")
+        return first
+
+    @cached_property
+    def frames(self) -> int:
+        """How many frames are shown."""
+        there = len(self.essence.units) - self.first
+        said = self._shown.sequence.number(DURATION, -1, signed=True) if self._shown and self._shown.sequence else -1
+        return min(said, there) if said > 0 else there
+
+    @cached_property
+    def counting(self) -> Counting:
+        """How its frames are counted; from 0 where it has no time code."""
+        start, drop = self.timecode or (0, False)
+        return Counting(start, self.frames, self.rate, drop)
+
+    @cached_property
+    def timecode(self) -> tuple[int, bool] | None:
+        """The frame number of the first frame by the material package, and whether labels are dropped."""
+        code = self.metadata.material.timecode
+        if code is None:
+            return None
+        base, start = code.number(TIMECODE_BASE), code.number(START_TIMECODE, signed=True)
+        if not base:
+            raise BadMedia("the time code cannot be read")
+        later = Fraction(start * nominal(self.rate), base)
+        if later.denominator != 1 or not 0 <= later < 1 << 40:
+            raise BadMedia("the time code cannot be read")
+        return int(later), bool(code.number(DROP_FRAME)) and can_drop(self.rate)
+
+    @cached_property
+    def reel(self) -> str | None:
+        """The name of the tape or card that the essence came from."""
+        clip = self.package.picture.clip if self.package.picture is not None else None
+        origin = self.metadata.package(clip.value(SOURCE_PACKAGE) or b"") if clip is not None else None
+        return (origin.set.text(NAME) or None) if origin is not None and origin.is_tape else None
+
+    @property
+    def is_intra(self) -> bool:
+        """Whether every frame stands by itself."""
+        return self.essence.index.keys is None and self.essence.index.temporal is None
+
+    @cached_property
+    def _shown(self) -> PackageTrack | None:
+        return self.metadata.material.picture
+
+
+def open_mxf(source: ByteSource) -> Mxf:
+    """Reads what an MXF file says of itself. Raises BadMedia when it is none, is damaged or cannot be cut."""
+    partitions = read_partitions(source)
+    metadata = _metadata(source, partitions)
+    package, body, index_sid = _pictured(metadata)
+    parts = stretches(partitions, body)
+    if not parts:
+        raise BadMedia("the essence of the film is not in the file")
+    wrapped = next(each.essence for each in partitions if each.body_sid == body and each.essence is not None)
+    is_clip = _is_clip(source, wrapped, partitions, body)
+    length = wrapped.length if is_clip else max(part.stream + part.length for part in parts)
+    index = _index(source, partitions, (body, index_sid), length)
+    essence = read_clip(index, wrapped) if is_clip else read_frames(source, index, parts, _period(package))
+    if essence.pictures is None:
+        raise BadMedia("the file has no picture")
+    return Mxf(source, tuple(partitions), metadata, package, (body, index_sid), essence)
+
+
+def _metadata(source: ByteSource, partitions: Sequence[Partition]) -> Metadata:
+    """That of the header, or of a later partition where the header was left open and the later one was not."""
+    having = [each for each in partitions if each.metadata[1]]
+    if not having:
+        raise BadMedia("the file has no header metadata")
+    closed = [each for each in having if not each.is_open]
+    start, end = (closed[-1] if having[0].is_open and closed else having[0]).metadata
+    return Metadata(source.read(start, end - start))
+
+
+def _pictured(metadata: Metadata) -> tuple[Package, int, int]:
+    """The package with the pictures, its BodySID and IndexSID."""
+    found = [each for each in metadata.essence if each[0].picture is not None]
+    if not found:
+        raise BadMedia("the file has no picture" if metadata.essence else "the essence of the film is in other files")
+    if len(found) > 1 or any(each.is_sound for other in metadata.essence[1:] for each in other[0].tracks):
+        raise BadMedia("the film's pictures and sound lie in several essence containers")
+    return found[0]
+
+
+def _is_clip(source: ByteSource, first: Klv, partitions: Sequence[Partition], body: int) -> bool:
+    """Whether the essence is one key and length: nothing but room comes after it in its partition."""
+    if not first.is_element or sum(each.body_sid == body and each.essence is not None for each in partitions) > 1:
+        return False
+    end = next(each.end for each in partitions if each.essence == first)
+    return not any(each.is_essence for each in klvs_in(source, first.end, end))
+
+
+def _index(
+    source: ByteSource, partitions: Sequence[Partition], sids: tuple[int, int], essence_bytes: int
+) -> Index | None:
+    """The index table of the essence; None where there is none, or not of every frame."""
+    places = [each for partition in partitions for each in partition.index]
+    if sum(each.length for each in places) > _SEGMENT_MAX:
+        raise BadMedia("the index table is larger than any film needs")
+    segments = [read_segment(source.read(each.value, each.length)) for each in places]
+    return join([each for each in segments if each.sids in ((sids[1], sids[0]), (sids[1], 0))], essence_bytes)
+
+
+def _rate(package: Package) -> Fraction:
+    rate = package.picture.rate if package.picture is not None else None
+    if rate is None or rate > 10_000:
+        raise BadMedia("the file does not say how many frames a second it has")
+    return rate
+
+
+def _period(package: Package) -> int:
+    """After how many frames the samples of sound for each repeat."""
+    rates = [each.rational(_SOUND_RATE) for each in package.descriptors]
+    rate = next((each for each in rates if each is not None), None)
+    return 1 if rate is None else (rate / _rate(package)).denominator
