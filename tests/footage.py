@@ -25,10 +25,12 @@ class Film:
     timecode: str | None = "01:00:00:00"
     video_options: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
         """Makes it; the name says which container."""
         with av.open(str(path), "w", options=self.options) as container:
+            container.metadata.update(self.metadata)
             picture = container.add_stream(self.video, rate=self.rate, options=self.video_options)
             picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, self.pixels
             picture.time_base = 1 / self.rate

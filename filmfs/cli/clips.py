@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from filmfs.archive import Archive, Mode
+from filmfs.archive.folders import beside
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
@@ -50,9 +51,9 @@ def clip(
         if inode.kind is not Kind.FILE:
             raise IsADirectory(f"{place} is a {inode.kind.name.lower()}, not a film")
         stored = Stored(opened.contents, opened.contents.map_of(inode.content))
-        name = shown(parse_place(place).path.rpartition(b"/")[2])
+        *folder, name = parse_place(place).parts
         try:
-            film = open_film(stored, name)
+            film = open_film(stored, shown(name), beside(opened, view, view.resolve(folder)))
             if time_range is None:
                 facts = film.facts()
                 output.result({"place": place, **facts}, lambda: _film_lines(film))

@@ -7,10 +7,12 @@ from fractions import Fraction
 
 from filmfs.core.errors import BadMedia
 from filmfs.core.ranges import FrameRange
-from filmfs.core.smpte import frames_per_day
+from filmfs.core.smpte import can_drop, frames_per_day, label_of
 from filmfs.media.clipping import Clip, Run, build_clip
 from filmfs.media.cutting import cut_picture, cut_sound
+from filmfs.media.movie import Movie
 from filmfs.media.quicktime import QuickTime
+from filmfs.media.stale import relabelled
 
 BUILDER = 1
 """Counts what `plan` makes of the same request: whoever keeps a clip's bytes keeps them with this number."""
@@ -18,16 +20,28 @@ BUILDER = 1
 
 def plan(film: QuickTime, frames: FrameRange) -> Clip:
     """The clip of a range that lies in the film. Raises BadMedia where it cannot be exact."""
-    picture = film.movie.picture
+    timecode = _timecode(film, frames.first)
+    movie = _relabelled(film, timecode)
+    picture = movie.picture
     if picture is None:
         raise BadMedia("the file has no picture")
     first, stretch = cut_picture(picture, film.pace, frames.first, frames.count)
-    sounds = (cut_sound(track, stretch) for track in film.movie.sounds)
+    sounds = (cut_sound(track, stretch) for track in movie.sounds)
     cuts = [first, *(cut for cut in sounds if cut is not None)]
-    clip = build_clip(film.movie, film.ftyp, cuts, _timecode(film, frames.first), stretch.ends - stretch.begins)
+    clip = build_clip(movie, film.ftyp, cuts, timecode, stretch.ends - stretch.begins)
     if any(isinstance(piece, Run) and piece.end > film.size for piece in clip.pieces):
         raise BadMedia("the file ends before these frames: its copy or its recording was cut off")
     return clip
+
+
+def _relabelled(film: QuickTime, timecode: int) -> Movie:
+    """The movie with metadata that says where the clip begins, not where the film did."""
+    code = film.timecode
+    if code is None:
+        return film.movie
+    drop = code.drop and can_drop(code.rate)
+    old, new = (label_of(number, code.rate, drop=drop) for number in (code.first, timecode))
+    return relabelled(film.movie, old, new)
 
 
 def _timecode(film: QuickTime, first: int) -> int:

@@ -1,7 +1,7 @@
 """The `moov` of a clip: the source's boxes, with the times, the tables and the edits of the cuts.
 
 Left out are tracks that are no picture, sound or time code, references to them, and tables that speak of samples in
-ways that a clip has no use for. Text in `udta` and `meta` that repeats the old time code says the new one.
+ways that a clip has no use for. Text in `udta` and `meta` that repeats the time code is `stale`'s work, before this.
 """
 
 import struct

@@ -21,6 +21,7 @@ from filmfs.media.mxf_clips import plan_mxf
 from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import QuickTime, open_quicktime
 from filmfs.media.wave import Wave, open_wave
+from filmfs.timecode.origins import NOTHING, Beside, find_origin
 
 MOVIES = (".mov", ".mp4", ".m4v", ".qt", ".3gp")
 SOUNDS = (".wav", ".bwf", ".rf64")
@@ -32,8 +33,8 @@ _OF_MATERIAL = (MATERIAL, ".mov")
 class Film:
     """A file that can be cut: its name, and what it says of itself.
 
-    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, or `none` where it counts
-    from 00:00:00:00.
+    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, what `timecode.origins` lists,
+    or `none` where it counts from 00:00:00:00.
     """
 
     name: str
@@ -119,12 +120,12 @@ class FilmClip:
         }
 
 
-def open_film(source: ByteSource, name: str) -> Film:
-    """Reads what a stored file says of itself. Raises BadMedia when it cannot be cut, with the reason."""
+def open_film(source: ByteSource, name: str, beside: Beside = NOTHING) -> Film:
+    """Reads what a stored file says of itself, and files beside it of it. Raises BadMedia when it cannot be cut."""
     suffix = os.path.splitext(name)[1].lower()
     if suffix in MOVIES:
         movie = open_quicktime(source)
-        return Film(name, movie, "tmcd") if movie.timecode is not None else Film(name, movie.labelled(0), "none")
+        return Film(name, movie, "tmcd") if movie.timecode is not None else _labelled(movie, source, name, beside)
     if suffix in SOUNDS:
         sound = open_wave(source)
         return Film(name, sound, "bext" if sound.reference is not None else "none")
@@ -132,6 +133,17 @@ def open_film(source: ByteSource, name: str) -> Film:
         material = open_mxf(source)
         return Film(name, material, "material package" if material.timecode is not None else "none")
     raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join((*MOVIES, *SOUNDS, MATERIAL))})")
+
+
+def _labelled(movie: QuickTime, source: ByteSource, name: str, beside: Beside) -> Film:
+    """A film without time code of its own, with that which something else says."""
+    if movie.movie.picture is None:
+        raise BadMedia("the file has no picture")
+    origin = find_origin(movie.movie, movie.rate, source, name, beside)
+    if origin is None:
+        return Film(name, movie.labelled(0), "none")
+    labelled = movie.labelled(origin.start, drop=origin.drop, reel=origin.reel)
+    return Film(name, labelled, origin.source if labelled is not movie else "none")
 
 
 def clip_of(film: Film, extents: ExtentMap, *asked: Asked, suffix: str | None = None) -> FilmClip:

@@ -1,0 +1,52 @@
+"""The time code of Sony's real-time metadata track (`rtmd`) in XAVC files, which have no time code track.
+
+Each sample begins with a header of 28 bytes (its first two say so) that has the label at byte 13: hours, minutes,
+seconds, a drop-frame flag and frames, a byte each and no BCD. Sony does not document it; FFmpeg
+(`mov_read_rtmd_track`) and MediaInfo (`File_Mxf`, IsRtmd) read it there. At 30000/1001 and its multiples cameras write
+the flag as 0 and count drop-frame all the same (palmier-pro #361, tried with DaVinci Resolve; MediaInfoLib #2656):
+there it is drop-frame unless the label does not exist in that counting.
+"""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from filmfs.core.errors import BadMedia, BadTimecode
+from filmfs.core.ports import ByteSource
+from filmfs.core.said import Said
+from filmfs.core.smpte import Label, can_drop
+from filmfs.media.movie import Movie, Track, rate_of
+
+_KIND = b"rtmd"
+_AT, _END = 13, 18
+_HEADER = b"\0\x1c"
+
+
+def read_rtmd(movie: Movie, source: ByteSource) -> Said | None:
+    """What the first sample of the movie's rtmd track says; None where there is none, or it says no label."""
+    try:
+        track = next((track for track in movie.tracks if any(entry.kind == _KIND for entry in track.entries)), None)
+        return _read(track, source) if track is not None else None
+    except BadMedia:
+        return None
+
+
+def _read(track: Track, source: ByteSource) -> Said | None:
+    if not track.table.count or track.table.size_of(0) < _END:
+        return None
+    (chunk,) = track.table.chunks(0, 1)
+    data = source.read(chunk.offset, _END)
+    if len(data) < _END or not data.startswith(_HEADER):
+        return None
+    hours, minutes, seconds, flag, frames = data[_AT:_END]
+    rate = rate_of(track)
+    label = Label(hours, minutes, seconds, frames, True if flag else None)
+    return _said(replace(label, drop=True) if can_drop(rate) else label, rate) or _said(label, rate)
+
+
+def _said(label: Label, rate: Fraction) -> Said | None:
+    said = Said(label, rate)
+    try:
+        said.start(rate)
+    except BadTimecode:
+        return None
+    return said
