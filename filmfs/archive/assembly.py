@@ -7,13 +7,12 @@ the list and the film say differently is said in words.
 from collections import Counter
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import zip_longest
 
 from filmfs.archive.library import Library
 from filmfs.core.errors import BadTimecode, FilmFSError
 from filmfs.core.ranges import Asked, Counting, FrameRange, place
 from filmfs.core.smpte import frames_per_day, nominal, shown_rate
-from filmfs.cutlists.matching import Ambiguous, Matched, Missing, NotNeeded, Result, match
+from filmfs.cutlists.matching import Ambiguous, Matched, Result, match
 from filmfs.cutlists.model import CutList, Event, Span, material
 from filmfs.cutlists.names import clip_names
 from filmfs.cutlists.rates import rates_that_fit
@@ -54,16 +53,11 @@ class Assembly:
 def assemble(cuts: CutList, library: Library, handles: int = 0) -> Assembly:
     """What a list is in a tree. `handles` frames more are taken on both sides, as far as the films have them."""
     results = match(cuts, library.index, library.ask)
-    films: dict[str, Film | FilmFSError] = {}
-    for result in results:
-        if isinstance(result, Matched) and result.path not in films:
-            films[result.path] = _opened(library, result.path)
-    cuts = _with_rate(cuts, [films[result.path] if isinstance(result, Matched) else None for result in results])
-    following = zip_longest(cuts.events, cuts.events[1:])
-    pieces = [
-        _piece(event, after, result, films, cuts.rate, handles)
-        for (event, after), result in zip(following, results, strict=True)
-    ]
+    films = {path: _opened(library, path) for path in {one.path for one in results if isinstance(one, Matched)}}
+    cuts = _with_rate(cuts, [films[one.path] if isinstance(one, Matched) else None for one in results])
+    found = [_found(event, result, films, cuts.rate) for event, result in zip(cuts.events, results, strict=True)]
+    needed = material(cuts, [piece.counting for piece in found])
+    pieces = [_placed(piece, span, handles) for piece, span in zip(found, needed, strict=True)]
     names = clip_names(cuts.events, [_file_of(piece) for piece in pieces])
     return Assembly(cuts, tuple(replace(piece, name=name) for piece, name in zip(pieces, names, strict=True)))
 
@@ -90,55 +84,49 @@ def _with_rate(cuts: CutList, films: list[Film | FilmFSError | None]) -> CutList
     return cuts.at(fitting[0]) if len(fitting) == 1 else cuts
 
 
-def _piece(
-    event: Event,
-    after: Event | None,
-    result: Result,
-    films: dict[str, Film | FilmFSError],
-    rate: Fraction | None,
-    handles: int,
-) -> Piece:
-    if isinstance(result, NotNeeded):
-        return Piece(event, reason=result.reason)
-    if isinstance(result, Missing):
-        return Piece(event, reason=result.reason)
+def _found(event: Event, result: Result, films: dict[str, Film | FilmFSError], rate: Fraction | None) -> Piece:
+    """An event with its film, and how that counts."""
     if isinstance(result, Ambiguous):
         return Piece(event, reason=f"{result.reason}: {', '.join(result.paths)}")
-    film = films[result.path]
-    found = Piece(event, result.path, result.by)
+    if not isinstance(result, Matched):
+        return Piece(event, reason=result.reason)
+    film, piece = films[result.path], Piece(event, result.path, result.by)
     if isinstance(film, FilmFSError):
-        return replace(found, reason=str(film))
-    try:
-        return _placed(found, after, film, rate, handles)
-    except FilmFSError as error:
-        return replace(found, reason=str(error))
-
-
-def _placed(found: Piece, after: Event | None, film: Film, rate: Fraction | None, handles: int) -> Piece:
+        return replace(piece, reason=str(film))
     asked_rate = None if film.has_rate or rate is None else shown_rate(rate)
-    counting = film.counting(Asked(0, 0, rate=asked_rate))
-    first, end = _frames_of(found.event, after, counting)
-    asked = Asked(first, end - 1, None, handles, handles, asked_rate)
-    frames = place(asked, counting)
-    return replace(found, asked=asked, counting=counting, frames=frames, suffix=film.clip_suffix)
+    try:
+        counting = film.counting(Asked(0, 0, rate=asked_rate))
+        _refuse_other_counting(event.source, counting)
+    except FilmFSError as error:
+        return replace(piece, reason=str(error))
+    return replace(piece, counting=counting, suffix=film.suffix, asked=Asked(0, 0, rate=asked_rate))
 
 
-def _frames_of(event: Event, after: Event | None, counting: Counting) -> tuple[int, int]:
-    """The numbers of the frames that an event needs of a film, as that counts: [first, end). Raises BadTimecode."""
-    source = event.source
+def _refuse_other_counting(source: Span, counting: Counting) -> None:
+    """Raises BadTimecode where a list counts a source's frames in a way that its film does not."""
     if source.drop and not counting.drop:
         raise BadTimecode("the list says that the time code is drop-frame, and the film's is not")
     if isinstance(source.first, int) and source.rate is not None and nominal(source.rate) != nominal(counting.rate):
-        slower, faster = shown_rate(source.rate), shown_rate(counting.rate)
-        raise BadTimecode(f"the list counts {slower} frames a second, and the film has {faster}")
-    span = Span(source.first, source.end, counting.drop, counting.rate)
-    pair = [replace(each, source=span) for each in (event, after) if each is not None]
-    first, end = material(CutList("", counting.rate, counting.drop, tuple(pair)), counting.rate)[0]
-    if first < counting.start:  # past midnight
-        day = frames_per_day(counting.rate, drop=counting.drop)
-        if first + day < counting.start + counting.frames:
-            first, end = first + day, end + day
-    return first, end
+        here, there = shown_rate(source.rate), shown_rate(counting.rate)
+        raise BadTimecode(f"the list counts {here} frames a second, and the film has {there}")
+
+
+def _placed(piece: Piece, needed: tuple[int, int] | None, handles: int) -> Piece:
+    """The piece with its frames."""
+    counting = piece.counting
+    if counting is None or piece.asked is None:
+        return piece
+    if needed is None:
+        return replace(piece, reason="the film has no such time code")
+    first, end = needed
+    day = frames_per_day(counting.rate, drop=counting.drop)
+    if first < counting.start <= first + day < counting.start + counting.frames:  # past midnight
+        first, end = first + day, end + day
+    asked = replace(piece.asked, first=first, last=end - 1, head=handles, tail=handles)
+    try:
+        return replace(piece, asked=asked, frames=place(asked, counting))
+    except BadTimecode as error:
+        return replace(piece, reason=str(error))
 
 
 def _file_of(piece: Piece) -> str | None:

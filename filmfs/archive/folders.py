@@ -1,29 +1,42 @@
-"""What lies beside a film of an archive."""
+"""What lies beside a film in its folder, and says where its time code begins."""
 
-from collections.abc import Iterator
-
-from filmfs.archive.opening import Archive
 from filmfs.core.errors import BadName
-from filmfs.core.ids import FileId
-from filmfs.core.paths import shown
-from filmfs.store.exporting import Stored
-from filmfs.timecode.origins import Beside
-from filmfs.versioning.rows import Kind
+from filmfs.core.ids import ContentId, FileId
+from filmfs.timecode.origins import sony_sidecars
+from filmfs.versioning.rows import Entry, Kind
 from filmfs.versioning.view import View
 
+_FOLDER_MAX = 20_000  # a folder with more files is no camera card's
 
-def beside(archive: Archive, view: View, directory: FileId) -> Beside:
-    """The files of a directory, as a film in it finds its sidecars."""
 
-    def open_file(name: str) -> Stored | None:
+class Sidecars:
+    """Those of the films of one tree. A folder's lists are looked for once."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._lists: dict[FileId, list[Entry]] = {}
+
+    def of(self, directory: FileId, name: str) -> tuple[tuple[str, ContentId], ...]:
+        """Names and contents of the sidecars that a film of a folder may have; those not hashed yet are left out."""
+        entries = [self._find(directory, each) for each in sony_sidecars(name)]
+        if directory not in self._lists:
+            self._lists[directory] = self._lists_in(directory)
+        return tuple(kept for entry in (*entries, *self._lists[directory]) if (kept := self._kept(entry)) is not None)
+
+    def _find(self, directory: FileId, name: str) -> Entry | None:
         try:
-            entry = view.find(directory, name.encode("utf-8", errors="surrogateescape"))
+            return self._view.find(directory, name.encode("utf-8", errors="surrogateescape"))
         except BadName:
             return None  # no file can be called so
-        inode = view.inode(entry.file) if entry is not None and entry.kind is Kind.FILE else None
-        return Stored(archive.contents, archive.contents.map_of(inode.content)) if inode is not None else None
 
-    def names() -> Iterator[str]:
-        return (shown(entry.name) for entry in view.entries(directory) if entry.kind is Kind.FILE)
+    def _lists_in(self, directory: FileId) -> list[Entry]:
+        entries = self._view.entries(directory)
+        if len(entries) > _FOLDER_MAX:
+            return []
+        return [entry for entry in entries if entry.name.lower().endswith(b".ale") and not entry.name.startswith(b".")]
 
-    return Beside(open_file, names)
+    def _kept(self, entry: Entry | None) -> tuple[str, ContentId] | None:
+        inode = self._view.inode(entry.file) if entry is not None and entry.kind is Kind.FILE else None
+        if entry is None or inode is None or not isinstance(inode.content, bytes):
+            return None
+        return entry.name.decode(errors="surrogateescape"), inode.content

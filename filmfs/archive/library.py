@@ -2,10 +2,11 @@
 is asked.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from filmfs.archive.folders import Sidecars
 from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, NotHashed
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ROOT_FILE, ContentId, FileId
@@ -25,7 +26,12 @@ class Kept:
     file: FileId
     inode: Inode
     source: Source
-    map: ExtentMap
+    maps: Mapping[ContentId, ExtentMap]
+
+    @property
+    def map(self) -> ExtentMap:
+        """What the film itself is made of."""
+        return self.maps[self.source.content]
 
 
 class Library:
@@ -36,18 +42,19 @@ class Library:
         self._view = view
         self._shelf = shelf
         self._map_of = map_of
+        self._sidecars = Sidecars(view)
 
     @cached_property
-    def _entries(self) -> dict[str, Entry]:
-        return dict(self._walk(ROOT_FILE, ""))
+    def _entries(self) -> dict[str, tuple[FileId, Entry]]:
+        return {path: (directory, entry) for path, directory, entry in self._walk(ROOT_FILE, "")}
 
-    def _walk(self, directory: FileId, above: str) -> Iterator[tuple[str, Entry]]:
+    def _walk(self, directory: FileId, above: str) -> Iterator[tuple[str, FileId, Entry]]:
         for entry in self._view.entries(directory):
             path = above + entry.name.decode(errors="surrogateescape")
             if entry.kind is Kind.DIRECTORY:
                 yield from self._walk(entry.file, path + "/")
             elif entry.kind is Kind.FILE and is_film_name(path):
-                yield path, entry
+                yield path, directory, entry
 
     @cached_property
     def index(self) -> Index:
@@ -56,19 +63,20 @@ class Library:
 
     def kept(self, path: str) -> Kept:
         """A film by its path. Raises NotHashed while it is written, BadMedia when it is empty, Corrupt."""
-        entry = self._entries[path]
+        directory, entry = self._entries[path]
         inode = self._view.get_inode(entry.file)
         if isinstance(inode.content, int):
             raise NotHashed(f"{path} is being hashed, or written")
         if inode.content is None:
             raise BadMedia(f"{path} is empty")
-        source = Source(inode.content, path.rpartition("/")[2])
-        return Kept(entry.file, inode, source, self._map_of(inode.content))
+        name = path.rpartition("/")[2]
+        source = Source(inode.content, name, self._sidecars.of(directory, name))
+        return Kept(entry.file, inode, source, {content: self._map_of(content) for content in source.contents})
 
     def film(self, path: str) -> Film:
         """A film by its path, opened. Raises as `kept`, BadMedia when it is no film."""
         kept = self.kept(path)
-        return self._shelf.film(kept.source, kept.map)
+        return self._shelf.film(kept.source, kept.maps)
 
     def ask(self, path: str) -> Facts | None:
         """What a film says of its reel and frames; None when it says nothing, or cannot be read."""

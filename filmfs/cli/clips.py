@@ -7,16 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.archive.folders import beside
+from filmfs.archive.folders import Sidecars
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
 from filmfs.core.errors import FilmFSError, IsADirectory, Usage
+from filmfs.core.extents import ExtentMap
+from filmfs.core.ids import FileId
 from filmfs.core.paths import parse_place, shown
 from filmfs.core.ranges import read_range, with_handles
 from filmfs.store.exporting import Stored, export
 from filmfs.timecode.films import Film, FilmClip, clip_of, open_film
+from filmfs.timecode.shelf import beside_of
 from filmfs.versioning.rows import Kind
+from filmfs.versioning.view import View
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,15 +54,15 @@ def clip(
         inode = view.get_inode(file)
         if inode.kind is not Kind.FILE:
             raise IsADirectory(f"{place} is a {inode.kind.name.lower()}, not a film")
-        stored = Stored(opened.contents, opened.contents.map_of(inode.content))
         *folder, name = parse_place(place).parts
+        extents = opened.contents.map_of(inode.content)
         try:
-            film = open_film(stored, shown(name), beside(opened, view, view.resolve(folder)))
+            film = _opened(opened, view, view.resolve(folder), shown(name), extents)
             if time_range is None:
                 facts = film.facts()
                 output.result({"place": place, **facts}, lambda: _film_lines(film))
                 return
-            made = clip_of(film, stored.extents, with_handles(read_range(time_range), handles))
+            made = clip_of(film, extents, with_handles(read_range(time_range), handles))
         except FilmFSError as error:
             raise type(error)(f"{place}: {error}") from error
         facts = {"place": place, **made.facts()}
@@ -70,6 +74,12 @@ def clip(
         with output.progress(f"writing {target}", made.map.size) as advance:
             export(opened.contents, made.map, target, advance)
         output.result({**facts, "output": target}, lambda: iter([_written(made, target)]))
+
+
+def _opened(archive: Archive, view: View, folder: FileId, name: str, extents: ExtentMap) -> Film:
+    contents = archive.contents
+    beside = {each: contents.map_of(content) for each, content in Sidecars(view).of(folder, name)}
+    return open_film(Stored(contents, extents), name, beside_of(contents, beside))
 
 
 def _film_lines(film: Film) -> Iterator[str]:

@@ -26,15 +26,16 @@ from filmfs.timecode.origins import NOTHING, Beside, find_origin
 MOVIES = (".mov", ".mp4", ".m4v", ".qt", ".3gp")
 SOUNDS = (".wav", ".bwf", ".rf64")
 MATERIAL = ".mxf"
-_OF_MATERIAL = (MATERIAL, ".mov")
+_MOVIES_OF_MATERIAL = (".mov", ".qt")
+SUFFIXES = (*MOVIES, *SOUNDS, MATERIAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
     """A file that can be cut: its name, and what it says of itself.
 
-    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, what `timecode.origins` lists,
-    or `none` where it counts from 00:00:00:00.
+    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, what `timecode.origins`
+    lists, or `none` where it counts from 00:00:00:00.
     """
 
     name: str
@@ -66,15 +67,27 @@ class Film:
         own = os.path.splitext(self.name)[1].lower()
         return own if not isinstance(self.of, Mxf) or self.of.is_intra else ".mov"
 
+    @property
+    def has_rate(self) -> bool:
+        """Whether it says how many frames a second has: sound need not."""
+        return not isinstance(self.of, Wave) or self.of.rate is not None
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        """The suffixes that its clips may have."""
+        if isinstance(self.of, Mxf):
+            return (MATERIAL, *_MOVIES_OF_MATERIAL)
+        return MOVIES if isinstance(self.of, QuickTime) else SOUNDS
+
     def plan(self, frames: FrameRange, counting: Counting, suffix: str) -> Clip:
         """The clip of a range in the container that a suffix stands for. Raises BadMedia."""
-        if isinstance(self.of, Mxf) and suffix in _OF_MATERIAL:
-            return plan_mxf(self.of, frames) if suffix == MATERIAL else plan(movie_of(self.of, frames), frames)
-        own = os.path.splitext(self.name)[1].lower()
-        if isinstance(self.of, Mxf) or suffix != own:
-            offered = " or ".join(_OF_MATERIAL if isinstance(self.of, Mxf) else (own,))
-            raise BadMedia(f"a clip of {self.name} is a {offered} file, and cannot be a {suffix} one")
-        return plan(self.of, frames) if isinstance(self.of, QuickTime) else self.of.plan(frames, counting)
+        if suffix not in self._kinds:
+            raise BadMedia(f"a clip of {self.name} is a {' or '.join(self._kinds)} file, and cannot be a {suffix} one")
+        if isinstance(self.of, Wave):
+            return self.of.plan(frames, counting)
+        if isinstance(self.of, QuickTime):
+            return plan(self.of, frames)
+        return plan_mxf(self.of, frames) if suffix == MATERIAL else plan(movie_of(self.of, frames), frames)
 
     def facts(self, asked: Asked | None = None) -> dict[str, object]:
         """What there is to tell of it."""
@@ -120,6 +133,11 @@ class FilmClip:
         }
 
 
+def is_film_name(name: str) -> bool:
+    """Whether a file of that name may be a film."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
 def open_film(source: ByteSource, name: str, beside: Beside = NOTHING) -> Film:
     """Reads what a stored file says of itself, and files beside it of it. Raises BadMedia when it cannot be cut."""
     suffix = os.path.splitext(name)[1].lower()
@@ -132,7 +150,7 @@ def open_film(source: ByteSource, name: str, beside: Beside = NOTHING) -> Film:
     if suffix == MATERIAL:
         material = open_mxf(source)
         return Film(name, material, "material package" if material.timecode is not None else "none")
-    raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join((*MOVIES, *SOUNDS, MATERIAL))})")
+    raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join(SUFFIXES)})")
 
 
 def _labelled(movie: QuickTime, source: ByteSource, name: str, beside: Beside) -> Film:

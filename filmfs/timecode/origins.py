@@ -83,10 +83,15 @@ def _agree(one: Said, other: Said) -> bool:
     )
 
 
-def _sony_xml(name: str, beside: Beside) -> Said | None:
+def sony_sidecars(name: str) -> tuple[str, ...]:
+    """What Sony's metadata file of a film may be called."""
     stem = os.path.splitext(name)[0]
-    for suffix in (".XML", ".xml"):
-        data = _bytes(beside.open(f"{stem}M01{suffix}"))
+    return (f"{stem}M01.XML", f"{stem}M01.xml")
+
+
+def _sony_xml(name: str, beside: Beside) -> Said | None:
+    for each in sony_sidecars(name):
+        data = _bytes(beside.open(each))
         if data is not None:
             try:
                 return read_sony_xml(data)

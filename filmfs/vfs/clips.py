@@ -4,23 +4,22 @@ The source is the file with that stem and suffix, else the only film with that s
 clip of a clip is a clip of the source. A name that asks for nothing is nobody's: it is not there.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from filmfs.archive.folders import Sidecars
 from filmfs.core.errors import BadMedia, NotFound, NotHashed
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import shown
 from filmfs.core.ranges import Asked, split_name
-from filmfs.timecode.films import MOVIES, SOUNDS, FilmClip, clip_of
+from filmfs.timecode.films import SUFFIXES, FilmClip, clip_of, is_film_name
 from filmfs.timecode.shelf import Shelf, Source
 from filmfs.versioning.rows import Entry, Inode, Kind
 from filmfs.versioning.view import View
 from filmfs.vfs.derived import Made
 
-SUFFIXES = MOVIES + SOUNDS
 FILM_ATTRIBUTES = (
     b"user.filmfs.timecode.start",
     b"user.filmfs.timecode.rate",
@@ -41,19 +40,17 @@ class ClipRecipe:
     @property
     def contents(self) -> tuple[ContentId, ...]:
         """What it needs."""
-        return (self.source.content,)
+        return self.source.contents
 
     @property
     def identity(self) -> str:
         """All that the bytes depend on, as text."""
-        return f"clip {self.source.content.hex()} {self.source.name!r} {self.asked!r} {self.suffix}"
+        return f"clip {self.source.identity} {self.asked!r} {self.suffix}"
 
     def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
         """Makes it. Raises BadTimecode, BadMedia, and what the disk says."""
-        extents = maps.get(self.source.content)
-        if extents is None:
-            raise BadMedia(f"what {self.source.name} is made of cannot be read")
-        clip = clip_of(shelf.film(self.source, extents), extents, *self.asked, suffix=self.suffix)
+        film = shelf.film(self.source, maps)
+        clip = clip_of(film, maps[self.source.content], *self.asked, suffix=self.suffix)
         return Made(clip.map, told_of(clip))
 
 
@@ -66,16 +63,16 @@ class FilmRecipe:
     @property
     def contents(self) -> tuple[ContentId, ...]:
         """What it needs."""
-        return (self.source.content,)
+        return self.source.contents
 
     @property
     def identity(self) -> str:
         """All that is told depends on this."""
-        return f"film {self.source.content.hex()} {self.source.name!r}"
+        return f"film {self.source.identity}"
 
     def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
         """Looks at the film. Raises BadMedia, and what the disk says."""
-        facts = shelf.film(self.source, maps.get(self.source.content, ExtentMap())).facts()
+        facts = shelf.film(self.source, maps).facts()
         return Made(ExtentMap(), _attributes({"timecode.start": str(facts["start"]), **film_told(facts)}))
 
 
@@ -88,7 +85,7 @@ class Found:
     source: Source
 
 
-def clip_asked(view: View, directory: FileId, name: bytes) -> tuple[ClipRecipe, Found] | None:
+def clip_asked(view: View, sidecars: Sidecars, directory: FileId, name: bytes) -> tuple[ClipRecipe, Found] | None:
     """The clip that a name in a directory asks for; None when it is no such name.
 
     Raises NotFound with the reason when nothing beside it can be meant, and what `found` does.
@@ -100,34 +97,32 @@ def clip_asked(view: View, directory: FileId, name: bytes) -> tuple[ClipRecipe, 
         if not suffix:
             return None
         asked.insert(0, each)
-        source = find_source(view, directory, stem, suffix)
-        if source is not None:
+        entry = find_source(view, directory, stem, suffix)
+        if entry is not None:
+            source = found(view, sidecars, directory, entry)
             return ClipRecipe(source.source, tuple(asked), suffix.lower()), source
     return None
 
 
-def find_source(view: View, directory: FileId, stem: str, suffix: str) -> Found | None:
+def find_source(view: View, directory: FileId, stem: str, suffix: str) -> Entry | None:
     """The film that `stem` means where a clip with a suffix is asked of it; None when there is none.
 
-    Raises NotFound when it can be several, and what `found` does.
+    Raises NotFound when it can be several.
     """
-    if is_film_name(stem):
-        entry = _find(view, directory, stem)
-        if entry is not None:
-            return found(view, entry)
-    entry = _find(view, directory, stem + suffix)
+    entry = _find(view, directory, stem) if is_film_name(stem) else None
+    entry = entry or _find(view, directory, stem + suffix)
     if entry is not None:
-        return found(view, entry)
+        return entry
     spellings = dict.fromkeys(each for plain in SUFFIXES for each in (plain, plain.upper()))
     others = [entry for each in spellings if (entry := _find(view, directory, stem + each)) is not None]
     if len(others) > 1:
         names = ", ".join(shown(entry.name) for entry in others)
         raise NotFound(f"{stem} can be {names}: write which, as in {shown(others[0].name)}@…")
-    return found(view, others[0]) if others else None
+    return others[0] if others else None
 
 
-def found(view: View, entry: Entry) -> Found:
-    """A file as a source. Raises NotHashed while it is not known by what it is, NotFound when it is no file."""
+def found(view: View, sidecars: Sidecars, directory: FileId, entry: Entry) -> Found:
+    """A file of a directory as a source. Raises NotHashed while it is written, NotFound when it is no file."""
     inode = view.get_inode(entry.file)
     if inode.kind is not Kind.FILE:
         raise NotFound(f"{shown(entry.name)} is a {inode.kind.name.lower()}, not a film")
@@ -135,12 +130,8 @@ def found(view: View, entry: Entry) -> Found:
         raise NotHashed(f"{shown(entry.name)} is being hashed; try again in a moment")
     if inode.content is None:
         raise BadMedia(f"{shown(entry.name)} is empty")
-    return Found(entry.file, inode, Source(inode.content, entry.name.decode(errors="surrogateescape")))
-
-
-def is_film_name(name: str) -> bool:
-    """Whether a file of that name may be a film."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    name = entry.name.decode(errors="surrogateescape")
+    return Found(entry.file, inode, Source(inode.content, name, sidecars.of(directory, name)))
 
 
 def _find(view: View, directory: FileId, name: str) -> Entry | None:

@@ -13,6 +13,7 @@ from stat import S_ISDIR
 from typing import Any, cast
 
 from filmfs.archive import Archive
+from filmfs.archive.folders import Sidecars
 from filmfs.core.errors import (
     BadMedia,
     BadName,
@@ -27,6 +28,7 @@ from filmfs.core.errors import (
 )
 from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, BranchId, FileId
 from filmfs.core.paths import shown
+from filmfs.timecode.films import is_film_name
 from filmfs.timecode.shelf import Source
 from filmfs.versioning.history import History
 from filmfs.versioning.listing import Listing
@@ -36,7 +38,7 @@ from filmfs.versioning.view import View
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs
 from filmfs.vfs import xattrs
-from filmfs.vfs.clips import FILM_ATTRIBUTES, FilmRecipe, clip_asked, is_film_name
+from filmfs.vfs.clips import FILM_ATTRIBUTES, FilmRecipe, clip_asked
 from filmfs.vfs.derived import Derived
 from filmfs.vfs.handles import DirectoryHandle, Handles
 from filmfs.vfs.listings import BLOCK, DirectoryListing
@@ -70,6 +72,7 @@ class VisibleTree:
         self._spaces = Spaces(self.history, self.namespace.views, follows=readonly)
         self._opened = Opened(self.history, archive.contents, self._spaces)
         self._handles = Handles()
+        self._sidecars_known: dict[Space, tuple[int, Sidecars]] = {}
         self._derived = Derived(archive.contents, partial(made_of, self.history, archive.contents))
 
     # Nodes
@@ -95,7 +98,7 @@ class VisibleTree:
             if view.inode(file) is None:
                 raise Stale("the directory is gone")
             if AT in name and self._spaces.door(space) != PLAIN:
-                asked = clip_asked(view, file, name)
+                asked = clip_asked(view, self._sidecars(space, view), file, name)
                 if asked is not None:
                     recipe, source = asked
                     return self._derived.find(recipe, space, source.file, source.inode), True
@@ -112,7 +115,7 @@ class VisibleTree:
             return None
         with contextlib.suppress(NotFound, BadMedia, Stale, BadName):  # `lookup` will tell
             view = self._spaces.view(space)
-            asked = clip_asked(view, file, name) if view.find(file, name) is None else None
+            asked = clip_asked(view, self._sidecars(space, view), file, name) if view.find(file, name) is None else None
             if asked is not None:
                 recipe, source = asked
                 opened = self._opened.find(space, source.file)
@@ -124,9 +127,19 @@ class VisibleTree:
     def asks_for_made(self, parent: NodeId, name: bytes) -> bool:
         """Whether a name that no file has leads to what is made of a file."""
         space, file = split_node(parent)
+        if space == VIRTUAL or AT not in name:
+            return False
         with contextlib.suppress(FilmFSError):
-            return space != VIRTUAL and AT in name and clip_asked(self._spaces.view(space), file, name) is not None
+            view = self._spaces.view(space)
+            return clip_asked(view, self._sidecars(space, view), file, name) is not None
         return False
+
+    def _sidecars(self, space: Space, view: View) -> Sidecars:
+        """The sidecars of a space's films, looked for anew when names changed."""
+        known = self._sidecars_known.get(space)
+        if known is None or known[0] != view.entry_changes:
+            known = self._sidecars_known[space] = view.entry_changes, Sidecars(view)
+        return known[1]
 
     def attributes(self, node: NodeId) -> Attributes:
         """What stat tells. Raises Stale."""
@@ -282,7 +295,9 @@ class VisibleTree:
         name = as_text(inode.links[0][1]) if inode.links else ""
         if inode.kind is not Kind.FILE or not isinstance(inode.content, bytes) or not is_film_name(name):
             return None
-        return FilmRecipe(Source(inode.content, name))
+        view = self._spaces.view(split_node(node)[0])
+        beside = self._sidecars(split_node(node)[0], view).of(inode.links[0][0], name)
+        return FilmRecipe(Source(inode.content, name, beside))
 
     def get_xattr(self, node: NodeId, name: bytes) -> bytes:
         """The attribute's value. Raises NoAttribute."""
