@@ -35,11 +35,7 @@ class Piece:
     name: str | None = None
     suffix: str = ""
     reason: str | None = None
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether it should be a clip, and is none."""
-        return self.frames is None and self.event.needs_media
+    error: FilmFSError | None = None  # of opening the film
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ def _found(event: Event, result: Result, films: dict[str, Film | FilmFSError], r
         return Piece(event, reason=result.reason)
     film, piece = films[result.path], Piece(event, result.path, result.by)
     if isinstance(film, FilmFSError):
-        return replace(piece, reason=str(film))
+        return replace(piece, reason=str(film), error=film)
     asked_rate = None if film.has_rate or rate is None else shown_rate(rate)
     try:
         counting = film.counting(Asked(0, 0, rate=asked_rate))

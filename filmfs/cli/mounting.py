@@ -37,7 +37,7 @@ def mount(
     mountpoint: Annotated[str, typer.Argument(metavar="MOUNTPOINT", help="An empty directory.")],
     foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay, and log to stderr.")] = False,
     options: Annotated[
-        list[str] | None, typer.Option("-o", metavar="OPT,…", help="Mount options: allow_other, ro, …")
+        list[str] | None, typer.Option("-o", metavar="OPT,…", help="Mount options: allow_other, ro, handles=N, …")
     ] = None,
     ready_fd: Annotated[int, typer.Option("--ready-fd", hidden=True)] = -1,
     as_json: Json = False,

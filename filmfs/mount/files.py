@@ -36,11 +36,12 @@ from filmfs.versioning.rows import Kind
 from filmfs.vfs.changes import Changes
 from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId
+from filmfs.vfs.offers import OnDurable
 from filmfs.vfs.ranges import allocate, copy_range, seek
 from filmfs.vfs.writing import write_placed
 
 _TRIES = 16
-_HASHED_S, _LOOK_AGAIN_S = 20.0, 0.05
+_HASHED_S, _PATIENCE_S, _LOOK_AGAIN_S = 20.0, 5.0, 0.05
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
 
@@ -145,17 +146,20 @@ class FileOperations(pyfuse3.Operations):
 
     async def first(self, work: Callable[[], None] | None) -> None:
         """Does what would wait for a disk in a thread."""
+        if isinstance(work, OnDurable):
+            await self._flusher.write_back()
         if work is not None:
             await trio.to_thread.run_sync(work, limiter=self._disk)
 
-    async def have_made(self, work: Callable[[], Callable[[], None] | None]) -> None:
-        """Does what `work` gives in threads until there is no more; what is not hashed yet is waited for."""
-        deadline = trio.current_time() + _HASHED_S
+    async def have_made(self, work: Callable[..., Callable[[], None] | None]) -> None:
+        """Does what `work(patient=…)` gives in threads until there is no more; what is not hashed yet is waited for."""
+        began = trio.current_time()
         while True:
+            waited_s = trio.current_time() - began
             try:
-                next_work = work()
+                next_work = work(patient=waited_s < _PATIENCE_S)
             except NotHashed:
-                if trio.current_time() > deadline:
+                if waited_s > _HASHED_S:
                     raise
                 self._flusher.hurry()
                 await trio.sleep(_LOOK_AGAIN_S)

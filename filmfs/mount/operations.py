@@ -30,7 +30,6 @@ from filmfs.mount.quick import listed, look_up
 from filmfs.mount.translate import answers_at_once, answers_fuse, entry, told
 from filmfs.versioning.rows import Kind
 from filmfs.vfs.nodes import NodeId
-from filmfs.vfs.visible import AT
 from filmfs.vfs.xattrs import OWN as OWN_ATTRIBUTES
 
 _KINDS = {
@@ -56,7 +55,7 @@ class Operations(FileOperations):
     async def lookup(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> EntryAttributes:
         if self.memory.is_cold:
             await self.memory.touch([], [(NodeId(parent_inode), name)])
-        if AT in name:
+        if self._fs.may_be_made(NodeId(parent_inode), name):
             await self.have_made(partial(self._fs.before_lookup, NodeId(parent_inode), name))
         return entry(look_up(self._fs, NodeId(parent_inode), name))
 
@@ -135,9 +134,12 @@ class Operations(FileOperations):
             # other spellings, and in another branch the file has another number.
             pyfuse3.invalidate_entry_async(parent_inode_new, name_new, ignore_enoent=True)
 
-    @answers_at_once(0)
-    def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+    @answers_fuse
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         self._passing.servers.meet(ctx.pid)
+        if self.memory.is_cold:
+            await self.memory.touch([NodeId(inode)], [])
+        await self.have_made(partial(self._fs.before_listing, NodeId(inode)))
         return FileHandleT(self._fs.open_directory(NodeId(inode)))
 
     @answers_fuse

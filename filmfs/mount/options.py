@@ -7,15 +7,30 @@ from collections.abc import Iterable
 from filmfs.core.errors import Busy, NotADirectory, NotEmpty, NotFound, Refused, Usage
 
 _PASSED_ON = {"allow_other", "allow_root", "ro", "dev", "suid", "nodev", "nosuid", "exec", "noexec", "noatime", "debug"}
+HANDLES = "handles="
+_DIGITS_MAX = 6
 
 
 def check_options(options: Iterable[str]) -> set[str]:
     """Mount options as a set. Raises Usage for one that filmfs does not know."""
     chosen = {option.strip() for group in options for option in group.split(",")} - {"", "rw", "default_permissions"}
     for option in sorted(chosen):
-        if option not in _PASSED_ON:
-            raise Usage(f"unknown mount option {option!r}; known are {', '.join(sorted(_PASSED_ON))}")
+        if option not in _PASSED_ON and not option.startswith(HANDLES):
+            known = ", ".join(sorted((*_PASSED_ON, f"{HANDLES}N")))
+            raise Usage(f"unknown mount option {option!r}; known are {known}")
+    handles_of(chosen)
     return chosen
+
+
+def handles_of(options: Iterable[str]) -> int:
+    """How many frames are added to both sides of each clip of a cut list (`handles=24`). Raises Usage."""
+    said = {option.removeprefix(HANDLES) for option in options if option.startswith(HANDLES)}
+    if not said:
+        return 0
+    text = said.pop()
+    if said or not text.isascii() or not text.isdecimal() or len(text) > _DIGITS_MAX:
+        raise Usage(f"{HANDLES}N is how many frames clips of a cut list have more on both sides, such as {HANDLES}24")
+    return int(text)
 
 
 def check_mountpoint(mountpoint: str, root: str) -> str:

@@ -16,7 +16,6 @@ from filmfs.mount.native import hooks
 from filmfs.mount.translate import BLOCK_SIZE, NO_ENTRY, Told, errno_of, told
 from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId
-from filmfs.vfs.visible import AT
 
 # Opcodes of include/uapi/linux/fuse.h
 LOOKUP = 1
@@ -33,7 +32,7 @@ def look_up(filesystem: FileSystem, parent: NodeId, name: bytes) -> Told:
     except NotFound:
         # Names at the mount's root come and go behind the kernel's back, other spellings without its knowing, and what
         # is made of a file with it.
-        if name.isascii() and AT not in name and filesystem.is_stable(parent):
+        if name.isascii() and not filesystem.may_be_made(parent, name) and filesystem.is_stable(parent):
             return NO_ENTRY
         raise
     return told(attributes, name, exact=exact)
@@ -62,7 +61,7 @@ class Answerer:
         if self._memory.is_cold:
             return None
         try:
-            if opcode == LOOKUP and AT in what:
+            if opcode == LOOKUP and self._fs.may_be_made(NodeId(number), what):
                 return None
             if opcode == LOOKUP:
                 return look_up(self._fs, NodeId(number), what)

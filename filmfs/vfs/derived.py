@@ -223,6 +223,14 @@ class Derived:
             maps = {content: self._map_of(content) for content in set(recipe.contents)}
         return partial(self._make, recipe, maps)
 
+    def make_now(self, recipe: Recipe, maps: Mapping[ContentId, ExtentMap]) -> None:
+        """Makes what a recipe says, in any thread, unless that was done; `maps` tell what it needs. Raises why not."""
+        with self._lock:
+            known = recipe in self._outcomes
+        if not known:
+            self._make(recipe, maps)
+        self._outcome(recipe)
+
     def _make(self, recipe: Recipe, maps: Mapping[ContentId, ExtentMap]) -> None:
         try:
             made = recipe.make(self.shelf, maps)

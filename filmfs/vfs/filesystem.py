@@ -40,9 +40,10 @@ class FileSystem(VisibleTree):
         *,
         readonly: bool = False,
         access_times: bool = True,
+        handles: int = 0,
         status: Callable[[], dict[str, Any]],
     ) -> None:
-        super().__init__(archive, readonly=readonly, access_times=access_times, status=status)
+        super().__init__(archive, readonly=readonly, access_times=access_times, handles=handles, status=status)
         self.changes = 0  # counts what users did, for automatic commits
         self._root = MountRoot(archive, readonly=readonly)
         archive.busy_checks.append(self._opened.is_busy)
@@ -116,7 +117,7 @@ class FileSystem(VisibleTree):
     def unlink(self, parent: NodeId, name: bytes) -> None:
         """Takes a name away; a file that is open keeps its bytes until it is closed."""
         tree, _, directory = self._writable(parent)
-        if tree.find(directory, name) is None and self.asks_for_made(parent, name):
+        if tree.find(directory, name) is None and self.offers(parent, name):
             raise ReadOnly(f"{shown(name)} is made of the file beside it; there is nothing to remove")
         file, inode = tree.unlink(directory, name, self.history.clock())
         self._lost(tree, file, inode)
@@ -126,6 +127,8 @@ class FileSystem(VisibleTree):
         if split_node(parent)[0] == VIRTUAL:
             self._root.refuse_removal(parent, name)
         tree, _, directory = self._writable(parent)
+        if tree.find(directory, name) is None and self.offers(parent, name):
+            raise ReadOnly(f"{shown(name)} is made of what is beside it; there is nothing to remove")
         file, inode = tree.rmdir(directory, name, self.history.clock())
         self._lost(tree, file, inode)
 
@@ -159,7 +162,7 @@ class FileSystem(VisibleTree):
         It may be needed again after that work, at most three times.
         """
         if split_node(node)[0] == VIRTUAL:
-            return self._derived.before_open(node, straight=straight)
+            return self._offers.derived.before_open(node, straight=straight)
         return self._opened.before_open(node, straight=straight)
 
     def open(
@@ -182,8 +185,8 @@ class FileSystem(VisibleTree):
         will read past the kernel's pages.
         """
         space, _ = split_node(node)
-        if self._derived.at(node) is not None:
-            made = self._derived.open(node, writing=writing, straight=straight, direct=direct)
+        if self._offers.derived.at(node) is not None:
+            made = self._offers.derived.open(node, writing=writing, straight=straight, direct=direct)
             made.handles += 1
             return self._handles.add(FileHandle(node, None, process=process, derived=made))
         if space == VIRTUAL:
@@ -291,7 +294,7 @@ class FileSystem(VisibleTree):
         """The last of a handle; errors of writing were told by write and fsync."""
         closed = self._handles.remove(handle)
         if isinstance(closed, FileHandle) and closed.derived is not None:
-            self._derived.close(closed.node, closed.derived)
+            self._offers.derived.close(closed.node, closed.derived)
         if not isinstance(closed, FileHandle) or closed.file is None:
             return
         self._opened.close(split_node(closed.node)[0], closed.file, writing=closed.writing)

@@ -8,28 +8,13 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from stat import S_ISDIR
 from typing import Any, cast
 
 from filmfs.archive import Archive
-from filmfs.archive.folders import Sidecars
-from filmfs.core.errors import (
-    BadMedia,
-    BadName,
-    BadTimecode,
-    Corrupt,
-    FilmFSError,
-    NotADirectory,
-    NotFound,
-    NotHashed,
-    Stale,
-    Usage,
-)
+from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, FilmFSError, NotADirectory, NotFound, Stale, Usage
 from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, BranchId, FileId
 from filmfs.core.paths import shown
-from filmfs.timecode.films import is_film_name
-from filmfs.timecode.shelf import Source
 from filmfs.versioning.history import History
 from filmfs.versioning.listing import Listing
 from filmfs.versioning.rows import Entry, Kind
@@ -38,21 +23,17 @@ from filmfs.versioning.view import View
 from filmfs.versioning.xattrs import Attributes as Kept
 from filmfs.versioning.xattrs import get_xattrs
 from filmfs.vfs import xattrs
-from filmfs.vfs.clips import FILM_ATTRIBUTES, FilmRecipe, clip_asked
-from filmfs.vfs.derived import Derived
+from filmfs.vfs.clips import FILM_ATTRIBUTES, FilmRecipe
 from filmfs.vfs.handles import DirectoryHandle, Handles
 from filmfs.vfs.listings import BLOCK, DirectoryListing
 from filmfs.vfs.namespace import FILMFS, PLAIN, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node, unread
+from filmfs.vfs.offers import AT, Offers, Work
 from filmfs.vfs.opened import Opened
-from filmfs.vfs.shown import made_of
 from filmfs.vfs.spaces import Spaces
 from filmfs.vfs.virtual import VirtualNodes
 
 log = logging.getLogger("filmfs.vfs")
-
-AT = b"@"
-"""In names that may ask for what is made of a file."""
 
 _DAY_NS = 24 * 3600 * 10**9
 
@@ -61,7 +42,13 @@ class VisibleTree:
     """All that is looked at without changing it. Owned by one thread."""
 
     def __init__(
-        self, archive: Archive, *, readonly: bool, access_times: bool, status: Callable[[], dict[str, Any]]
+        self,
+        archive: Archive,
+        *,
+        readonly: bool,
+        access_times: bool,
+        handles: int,
+        status: Callable[[], dict[str, Any]],
     ) -> None:
         self.archive = archive
         self.history: History = archive.history
@@ -72,8 +59,7 @@ class VisibleTree:
         self._spaces = Spaces(self.history, self.namespace.views, follows=readonly)
         self._opened = Opened(self.history, archive.contents, self._spaces)
         self._handles = Handles()
-        self._sidecars_known: dict[Space, tuple[int, Sidecars]] = {}
-        self._derived = Derived(archive.contents, partial(made_of, self.history, archive.contents))
+        self._offers = Offers(archive, self._spaces, self._opened, handles)
 
     # Nodes
 
@@ -84,6 +70,10 @@ class VisibleTree:
         if name == b"..":
             return self.attributes(self._parent(parent)), True
         space, file = split_node(parent)
+        folder = self._offers.folders.at(parent)
+        if folder is not None:
+            found = self._offers.find_in(folder, name)
+            return (found if isinstance(found, Attributes) else self.attributes(found)), True
         if space == VIRTUAL:
             target = self.namespace.find(self._virtual.folder(parent).path, as_text(name))
             if target is None:
@@ -97,55 +87,47 @@ class VisibleTree:
                 return self.attributes(self._virtual.node_of(self.namespace.branch_snapshots(branch))), True
             if view.inode(file) is None:
                 raise Stale("the directory is gone")
-            if AT in name and self._spaces.door(space) != PLAIN:
-                asked = clip_asked(view, self._sidecars(space, view), file, name)
-                if asked is not None:
-                    recipe, source = asked
-                    return self._derived.find(recipe, space, source.file, source.inode), True
+            offered = self._offers.find(space, file, name, parent) if self._has_offers(space) else None
+            if offered is not None:
+                return offered, True
             raise NotFound(f"there is no {shown(name)!r} here")
         return self._attributes(self._opened.node(space, entry.file), space, entry.file, view), entry.name == name
 
-    def before_lookup(self, parent: NodeId, name: bytes) -> Callable[[], None] | None:
+    def before_lookup(self, parent: NodeId, name: bytes, *, patient: bool = True) -> Work | None:
         """Work for another thread, after which `lookup` waits for no disk; None when there is none to do.
 
-        Raises NotHashed, after which one may ask again, for what is made of a file that was written a moment ago.
+        Raises NotHashed, after which one may ask again, for what is made of a file that was written a moment ago; for
+        a folder of which only a part can be shown, if one is `patient`.
         """
+        folder = self._offers.folders.at(parent)
+        if folder is not None:
+            return self._offers.before_children(folder, name, patient=patient)
         space, file = split_node(parent)
-        if AT not in name or space == VIRTUAL or self._spaces.door(space) == PLAIN:
-            return None
-        with contextlib.suppress(NotFound, BadMedia, Stale, BadName):  # `lookup` will tell
-            view = self._spaces.view(space)
-            asked = clip_asked(view, self._sidecars(space, view), file, name) if view.find(file, name) is None else None
-            if asked is not None:
-                recipe, source = asked
-                opened = self._opened.find(space, source.file)
-                if opened is not None and opened.is_being_written:
-                    raise NotHashed(f"{shown(name)} cannot be made: {source.source.name} is being written")
-                return self._derived.before_find(recipe)
-        return None
+        return self._offers.before_find(space, file, name, patient=patient) if self._has_offers(space) else None
 
-    def asks_for_made(self, parent: NodeId, name: bytes) -> bool:
+    def may_be_made(self, parent: NodeId, name: bytes) -> bool:
+        """Whether a name may lead to what is made when it is looked up: ask `before_lookup` then."""
+        return AT in name or split_node(parent)[0] == VIRTUAL
+
+    def before_listing(self, node: NodeId, *, patient: bool = True) -> Work | None:
+        """The same for `read_directory` from the beginning."""
+        folder = self._offers.folders.at(node)
+        return self._offers.before_children(folder, patient=patient) if folder is not None else None
+
+    def _has_offers(self, space: Space) -> bool:
+        return space != VIRTUAL and self._spaces.door(space) != PLAIN
+
+    def offers(self, parent: NodeId, name: bytes) -> bool:
         """Whether a name that no file has leads to what is made of a file."""
         space, file = split_node(parent)
-        if space == VIRTUAL or AT not in name:
-            return False
-        with contextlib.suppress(FilmFSError):
-            view = self._spaces.view(space)
-            return clip_asked(view, self._sidecars(space, view), file, name) is not None
-        return False
-
-    def _sidecars(self, space: Space, view: View) -> Sidecars:
-        """The sidecars of a space's films, looked for anew when names changed."""
-        known = self._sidecars_known.get(space)
-        if known is None or known[0] != view.entry_changes:
-            known = self._sidecars_known[space] = view.entry_changes, Sidecars(view)
-        return known[1]
+        return self._has_offers(space) and self._offers.has(space, file, name)
 
     def attributes(self, node: NodeId) -> Attributes:
         """What stat tells. Raises Stale."""
         space, file = split_node(node)
         if space == VIRTUAL:
-            return self._derived.attributes(node) or self._virtual.attributes(node)
+            made = self._offers.derived.attributes(node) or self._offers.folders.attributes(node)
+            return made or self._virtual.attributes(node)
         return self._attributes(node, space, file, self._spaces.view(space))
 
     def is_stable(self, node: NodeId) -> bool:
@@ -155,7 +137,7 @@ class VisibleTree:
 
     def has_fixed_bytes(self, node: NodeId) -> bool:
         """Whether what the kernel keeps of a file's bytes is right for as long as it is not told otherwise."""
-        return self._derived.at(node) is not None or self.is_stable(node)
+        return self._offers.derived.at(node) is not None or self.is_stable(node)
 
     def read_link(self, node: NodeId) -> bytes:
         """The target of a symlink."""
@@ -212,6 +194,9 @@ class VisibleTree:
 
     def _parent(self, node: NodeId) -> NodeId:
         space, file = split_node(node)
+        folder = self._offers.folders.at(node)
+        if folder is not None:
+            return folder.parent
         if space == VIRTUAL:
             return self._virtual.parent(node)
         if file == ROOT_FILE:
@@ -275,6 +260,9 @@ class VisibleTree:
     def _listing(self, node: NodeId) -> DirectoryListing:
         space, file = split_node(node)
         own = [(b".", node), (b"..", self._parent(node))]
+        folder = self._offers.folders.at(node)
+        if folder is not None:
+            return DirectoryListing(own + list(self._offers.children(folder)))
         if space == VIRTUAL:
             listed = self.namespace.entries(self._virtual.folder(node).path)
             return DirectoryListing(own + [(as_bytes(name), self._virtual.node_of(target)) for name, target in listed])
@@ -285,26 +273,18 @@ class VisibleTree:
     def before_get_xattr(self, node: NodeId, name: bytes) -> Callable[[], None] | None:
         """Work for another thread, after which `get_xattr` waits for no disk; None when there is none to do."""
         recipe = self._film_recipe(node) if name in FILM_ATTRIBUTES else None
-        return self._derived.before_find(recipe) if recipe is not None else None
+        return self._offers.derived.before_find(recipe) if recipe is not None else None
 
     def _film_recipe(self, node: NodeId) -> FilmRecipe | None:
-        """What tells of the film that a file is, if its name says that it is one."""
-        if split_node(node)[0] == VIRTUAL:
-            return None
-        inode = self._opened.inode(node)
-        name = as_text(inode.links[0][1]) if inode.links else ""
-        if inode.kind is not Kind.FILE or not isinstance(inode.content, bytes) or not is_film_name(name):
-            return None
-        view = self._spaces.view(split_node(node)[0])
-        beside = self._sidecars(split_node(node)[0], view).of(inode.links[0][0], name)
-        return FilmRecipe(Source(inode.content, name, beside))
+        space = split_node(node)[0]
+        return None if space == VIRTUAL else self._offers.film_recipe(space, self._opened.inode(node))
 
     def get_xattr(self, node: NodeId, name: bytes) -> bytes:
         """The attribute's value. Raises NoAttribute."""
         recipe = self._film_recipe(node) if name in FILM_ATTRIBUTES else None
         if recipe is not None:
             with contextlib.suppress(BadMedia, BadTimecode):
-                if (told := self._derived.told(recipe).get(name)) is not None:
+                if (told := self._offers.derived.told(recipe).get(name)) is not None:
                     return told
         value = self._xattrs(node).get(name)
         if value is None:
@@ -316,7 +296,10 @@ class VisibleTree:
         return xattrs.listed(self._xattrs(node))
 
     def _xattrs(self, node: NodeId) -> Kept:
-        made = self._derived.at(node)
+        folder, made = self._offers.folders.at(node), self._offers.derived.at(node)
+        if folder is not None:
+            source = self.name_of(node_id(folder.key.space, folder.key.file))
+            return {**xattrs.OF_VIRTUAL, b"user.filmfs.source": source.encode()}
         if made is not None:
             source = self.name_of(node_id(*made.key[:2]))
             return {**xattrs.OF_VIRTUAL, **made.attributes, b"user.filmfs.source": source.encode()}

@@ -1,0 +1,248 @@
+"""What a directory of a branch or a view offers besides its files: names that are found and not listed.
+
+    scene@01.00.00.00-01.00.30.00.mov   a clip of the film beside it (`clips`)
+    sh010@1011-1020/                    the frames of a range of an image sequence (`sequences`)
+    cut.edl@clips/                      the clips of a cut list (`cuts`)
+
+Finding one takes two steps: what `before_…` gives is done in another thread, then `find…` waits for no disk.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from filmfs.archive import Archive
+from filmfs.archive.folders import Sidecars
+from filmfs.core.errors import BadMedia, BadName, BadTimecode, FilmFSError, NotFound, NotHashed, Stale
+from filmfs.core.ids import FileId
+from filmfs.core.paths import shown
+from filmfs.cutlists.reading import is_list_name
+from filmfs.timecode.films import is_film_name
+from filmfs.timecode.shelf import Source
+from filmfs.versioning.buffers import Buffers
+from filmfs.versioning.rows import Entry, Inode, Kind
+from filmfs.versioning.view import View
+from filmfs.vfs.clips import FilmRecipe, clip_asked
+from filmfs.vfs.cuts import CLIPS, CutFolder
+from filmfs.vfs.derived import Derived
+from filmfs.vfs.folders import Child, FolderKey, FolderNode, Folders, Held, MadeChild, State
+from filmfs.vfs.nodes import Attributes, NodeId, Space, split_node
+from filmfs.vfs.opened import Opened
+from filmfs.vfs.sequences import sequence_asked
+from filmfs.vfs.shown import made_of
+from filmfs.vfs.spaces import Spaces
+
+AT = b"@"
+"""In names that may ask for what is made of a file."""
+
+Work = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OnDurable:
+    """Work that sees only what is durable: a flush must be waited for before it."""
+
+    run: Work
+
+    def __call__(self) -> None:
+        self.run()
+
+
+class Offers:
+    """The offers of a mount. Owned by the thread that owns the tree."""
+
+    def __init__(self, archive: Archive, spaces: Spaces, opened: Opened, handles: int) -> None:
+        """`handles` frames are added to both sides of each clip of a cut list."""
+        self._history, self._contents = archive.history, archive.contents
+        self._spaces = spaces
+        self._opened = opened
+        self.derived = Derived(archive.contents, partial(made_of, self._history, archive.contents))
+        self.folders = Folders()
+        self._handles = handles
+        self._sidecars_known: dict[Space, tuple[int, Sidecars]] = {}
+
+    # In a directory of a branch or a view
+
+    def before_find(self, space: Space, directory: FileId, name: bytes, *, patient: bool) -> Work | None:
+        """Work for another thread, after which `find` knows; None when there is none to do.
+
+        Raises NotHashed, after which one may ask again, for what is made of a file that was written a moment ago; of
+        a folder if one is `patient`, which holds less until all of its films are hashed.
+        """
+        try:
+            view = self._spaces.view(space)
+            if AT not in name or view.find(directory, name) is not None:
+                return None
+            folder = self._folder_asked(space, view, directory, name)
+            if folder is not None:
+                return self._before_children(folder, view, patient=patient)
+            asked = clip_asked(view, self._sidecars(space, view), directory, name)
+        except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find` will tell
+            return None
+        if asked is None:
+            return None
+        recipe, source = asked
+        self._refuse_if_written(space, source.file, name)
+        return self.derived.before_find(recipe)
+
+    def find(self, space: Space, directory: FileId, name: bytes, parent: NodeId) -> Attributes | None:
+        """What a name that no file of the directory has leads to; None if nothing. Raises the reason why not."""
+        if AT not in name:
+            return None
+        view = self._spaces.view(space)
+        folder = self._folder_asked(space, view, directory, name)
+        if folder is not None:
+            self.folders.children(folder.key)
+            return self.folders.find(FolderNode(folder.key, parent, name, folder.inode))
+        asked = clip_asked(view, self._sidecars(space, view), directory, name)
+        if asked is None:
+            return None
+        recipe, source = asked
+        return self.derived.find(recipe, space, source.file, source.inode)
+
+    def has(self, space: Space, directory: FileId, name: bytes) -> bool:
+        """Whether a name that no file has may lead to something."""
+        try:
+            view = self._spaces.view(space)
+            return AT in name and (
+                self._folder_asked(space, view, directory, name) is not None
+                or clip_asked(view, self._sidecars(space, view), directory, name) is not None
+            )
+        except FilmFSError:
+            return False
+
+    def _refuse_if_written(self, space: Space, file: FileId, name: bytes) -> None:
+        opened = self._opened.find(space, file)
+        if opened is not None and opened.is_being_written:
+            raise NotHashed(f"{shown(name)} cannot be made: its source is being written")
+
+    def _sidecars(self, space: Space, view: View) -> Sidecars:
+        """The sidecars of a space's films, looked for anew when names changed."""
+        known = self._sidecars_known.get(space)
+        if known is None or known[0] != view.entry_changes:
+            known = self._sidecars_known[space] = view.entry_changes, Sidecars(view)
+        return known[1]
+
+    # Folders
+
+    def _folder_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> "_FolderAsked | None":
+        text = name.decode(errors="surrogateescape")
+        if text.endswith(CLIPS) and is_list_name(text.removesuffix(CLIPS)):
+            entry = view.find(directory, name.removesuffix(CLIPS.encode()))
+            return None if entry is None else self._list_asked(space, view, entry)
+        asked = sequence_asked(view, directory, text)
+        if asked is None:
+            return None
+        inode = view.get_inode(asked.directory)
+        key = FolderKey(space, asked.directory, f"{asked.stem} {asked.asked!r}")
+        return _FolderAsked(key, State(None, view.entry_changes), inode, partial(asked.build, self._contents))
+
+    def _list_asked(self, space: Space, view: View, entry: Entry) -> "_FolderAsked":
+        inode, name = view.get_inode(entry.file), entry.name.decode(errors="surrogateescape")
+        if inode.kind is not Kind.FILE:
+            raise NotFound(f"{shown(entry.name)} is a {inode.kind.name.lower()}, not a cut list")
+        self._refuse_if_written(space, entry.file, entry.name)
+        if isinstance(inode.content, int):
+            raise NotHashed(f"{shown(entry.name)} is being hashed; try again in a moment")
+        cuts = CutFolder(self._contents, self.derived, self._handles)
+        build = partial(cuts.build, name=name, file=entry.file, inode=inode)
+        return _FolderAsked(FolderKey(space, entry.file, CLIPS), State(inode.content, view.entry_changes), inode, build)
+
+    def _before_children(self, folder: "_FolderAsked", view: View, *, patient: bool) -> Work | None:
+        if self.folders.is_fresh(folder.key, folder.state):
+            if patient and not self.folders.is_whole(folder.key):
+                raise NotHashed("films of the list are being hashed")
+            return None
+        lineage, branch_of = view.lineage, dict(self._history.table.branch_of)
+        database, build = self._history.database, folder.build
+
+        def with_still_tree() -> Held:
+            with database.snapshot() as snapshot:
+                return build(View(snapshot, Buffers(), branch_of, lineage))
+
+        return OnDurable(self.folders.making(folder.key, folder.state, with_still_tree))
+
+    # Inside such a folder
+
+    def before_children(self, folder: FolderNode, name: bytes | None = None, *, patient: bool) -> Work | None:
+        """Work for another thread, after which a folder's children, or one of them, are known; None if there is none.
+
+        Raises NotHashed as `before_find` does.
+        """
+        space = folder.key.space
+        try:
+            view = self._spaces.view(space)
+            asked = self._folder_of(folder, view)
+            if asked is None:
+                return None
+            if self.folders.is_fresh(asked.key, asked.state) and self._are_others(folder, view, name):
+                self.folders.forget(asked.key)
+            work = self._before_children(asked, view, patient=patient)
+            if work is not None:
+                return work
+            for child in self._children(folder, name).values():
+                if isinstance(child, MadeChild) and (work := self.derived.before_find(child.recipe)) is not None:
+                    return work
+        except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find_in` or `children` will tell
+            pass
+        return None
+
+    def find_in(self, folder: FolderNode, name: bytes) -> Attributes | NodeId:
+        """A folder's child: its attributes if it is made, the node of a file. Raises NotFound, or why it cannot be."""
+        child = self.folders.children(folder.key).get(name)
+        if child is None:
+            raise NotFound(f"there is no {shown(name)!r} here")
+        space = folder.key.space
+        if isinstance(child, MadeChild):
+            return self.derived.find(child.recipe, space, child.file, child.inode)
+        return self._opened.node(space, child.file)
+
+    def children(self, folder: FolderNode) -> Iterator[tuple[bytes, NodeId]]:
+        """What a folder lists, and its nodes."""
+        for name in self.folders.children(folder.key):
+            try:
+                found = self.find_in(folder, name)
+            except FilmFSError:  # it went away meanwhile
+                continue
+            yield name, found.node if isinstance(found, Attributes) else found
+
+    def _children(self, folder: FolderNode, name: bytes | None) -> Mapping[bytes, Child]:
+        children = self.folders.children(folder.key)
+        if name is None:
+            return children
+        return {name: children[name]} if name in children else {}
+
+    def _folder_of(self, folder: FolderNode, view: View) -> "_FolderAsked | None":
+        """A folder as it would be found now."""
+        return self._folder_asked(folder.key.space, view, split_node(folder.parent)[1], folder.name)
+
+    def _are_others(self, folder: FolderNode, view: View, name: bytes | None) -> bool:
+        """Whether a film that a folder's children are made of is another now."""
+        for child in self._children(folder, name).values():
+            if isinstance(child, MadeChild) and child.recipe.contents:
+                inode = view.inode(child.file)
+                if inode is None or inode.content != child.recipe.contents[0]:
+                    return True
+        return False
+
+    # What films say
+
+    def film_recipe(self, space: Space, inode: Inode) -> FilmRecipe | None:
+        """What tells of the film that a file is, if its name says that it is one."""
+        if inode.kind is not Kind.FILE or not isinstance(inode.content, bytes) or not inode.links:
+            return None
+        directory, name = inode.links[0][0], inode.links[0][1].decode(errors="surrogateescape")
+        if not is_film_name(name):
+            return None
+        beside = self._sidecars(space, self._spaces.view(space)).of(directory, name)
+        return FilmRecipe(Source(inode.content, name, beside))
+
+
+@dataclass(frozen=True, slots=True)
+class _FolderAsked:
+    """A folder that a name asks for: which, what it is worked out of, whose it is, and how."""
+
+    key: FolderKey
+    state: State
+    inode: Inode
+    build: Callable[[View], Held]

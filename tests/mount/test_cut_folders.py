@@ -1,0 +1,159 @@
+"""Folders on the mount that are made of files: the clips of a cut list, and ranges of image sequences."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.drive import Drive
+from tests.footage import Film, pictures
+from tests.mount.syscalls import fails
+
+pytestmark = pytest.mark.mount
+
+EDL = """TITLE: the cut
+FCM: NON-DROP FRAME
+
+001  A001     V     C        01:00:00:00 01:00:01:00 01:00:00:00 01:00:01:00
+* FROM CLIP NAME: A001.mov
+002  BL       V     C        00:00:00:00 00:00:00:12 01:00:01:00 01:00:01:12
+003  AX       V     C        00:00:00:10 00:00:00:20 01:00:01:12 01:00:01:22
+* FROM CLIP NAME: B002.mp4
+004  NOPE     V     C        01:00:00:00 01:00:01:00 01:00:01:22 01:00:02:22
+005  A001     A     C        01:00:00:12 01:00:01:12 01:00:00:00 01:00:01:00
+006  A001     V     C        02:00:00:12 02:00:01:12 01:00:00:00 01:00:01:00
+"""
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films as they come from cameras."""
+    card = tmp_path_factory.mktemp("card")
+    Film(frames=48).write(card / "A001.mov")
+    Film(frames=48, video="mjpeg", pixels="yuvj422p").write(card / "again.mov")
+    Film("libx264", "yuv420p", frames=50, sound="aac", timecode=None, video_options={"g": "25"}).write(
+        card / "B002.mp4"
+    )
+    return card
+
+
+@pytest.fixture
+def cutting(tmp_path: Path) -> Iterator[Drive]:
+    """A mount whose clips of cut lists have two frames more on both sides."""
+    drive = Drive(tmp_path)
+    drive.start("-o", "handles=2")
+    try:
+        yield drive
+    finally:
+        drive.stop()
+    drive.assert_sound()
+    drive.assert_calm()
+
+
+@pytest.fixture
+def room(cutting: Drive, card: Path) -> Path:
+    """A branch with two films and a list of six events."""
+    (cutting.main / "day1").mkdir()
+    shutil.copy(card / "A001.mov", cutting.main / "day1")
+    shutil.copy(card / "B002.mp4", cutting.main)
+    (cutting.main / "cut.edl").write_text(EDL)
+    return cutting.main
+
+
+def test_a_cut_list_is_a_folder_of_its_events_in_their_order_with_handles(room: Path, card: Path) -> None:
+    folder = room / "cut.edl@clips"
+    assert os.listdir(folder) == ["001_A001.mov", "003_B002.mp4", "005_A1_A001.mov", "REPORT.txt"]
+    first, second = pictures(card / "A001.mov"), pictures(card / "B002.mp4")
+    assert pictures(folder / "001_A001.mov") == first[0:26]
+    assert pictures(folder / "003_B002.mp4") == second[8:22]
+    assert pictures(folder / "005_A1_A001.mov") == first[10:38]
+    assert b"handles 0 before and 2 after, cut" in os.getxattr(folder / "001_A001.mov", "user.filmfs.range")
+    assert os.getxattr(folder / "001_A001.mov", "user.filmfs.source") == b"main:day1/A001.mov"
+    assert os.getxattr(folder, "user.filmfs.source") == b"main:cut.edl"
+
+
+def test_the_report_says_what_became_of_each_event(room: Path) -> None:
+    report = (room / "cut.edl@clips" / "REPORT.txt").read_text()
+    assert report.startswith("cut.edl: 6 events, 3 clips, 2 without their film\ntitle: the cut\n")
+    for line in (
+        "record: 01:00:00:00 to 01:00:02:22 at 24 frames a second",
+        "002  01:00:01:00-01:00:01:12  no clip: black",
+        "004  01:00:01:22-01:00:02:22  no clip: nothing is called 'NOPE'",
+        "006  01:00:00:00-01:00:01:00  no clip: the range is outside the file, which has 01:00:00:00 to 01:00:02:00",
+    ):
+        assert line in report
+
+
+def test_what_is_added_or_replaced_shows_in_the_folder(room: Path, card: Path) -> None:
+    folder = room / "cut.edl@clips"
+    assert "004_NOPE.mov" not in os.listdir(folder)
+    shutil.copy(card / "A001.mov", room / "NOPE.mov")
+    assert "004_NOPE.mov" in os.listdir(folder)
+    clip = folder / "001_A001.mov"
+    with clip.open("rb") as opened:
+        before = clip.read_bytes()
+        shutil.copy(card / "again.mov", room / "day1" / "A001.mov")
+        assert pictures(clip) == pictures(card / "again.mov")[0:26]
+        assert opened.read() == before
+    (room / "cut.edl").write_text("\n".join(EDL.splitlines()[:4]))
+    assert os.listdir(folder) == ["001_A001.mov", "REPORT.txt"]
+    os.unlink(room / "cut.edl")
+    fails(errno.ENOENT, os.listdir, folder)
+
+
+def test_a_list_s_folder_is_not_listed_and_cannot_be_changed(room: Path) -> None:
+    folder = room / "cut.edl@clips"
+    assert sorted(os.listdir(room)) == ["B002.mp4", "cut.edl", "day1"]
+    assert sorted(os.listdir(folder / "..")) == ["B002.mp4", "cut.edl", "day1"]
+    for change in (
+        lambda: (folder / "new").touch(),
+        lambda: (folder / "new").mkdir(),
+        lambda: os.rmdir(folder),
+        lambda: os.unlink(folder / "001_A001.mov"),
+        lambda: os.rename(folder / "001_A001.mov", room / "mine.mov"),
+        lambda: os.rename(room / "B002.mp4", folder / "mine.mp4"),
+    ):
+        fails(errno.EROFS, change)
+    shutil.rmtree(room / "day1")
+    assert os.listdir(folder) == ["003_B002.mp4", "REPORT.txt"]
+
+
+@pytest.mark.parametrize("name", ["nope.edl@clips", "cut.edl@clips/nope", "cut.edl@clip", "B002.mp4@clips", "@clips"])
+def test_what_cannot_be_is_not_there(room: Path, name: str) -> None:
+    fails(errno.ENOENT, os.stat, room / name)
+
+
+def test_what_is_no_cut_list_has_no_folder(room: Path) -> None:
+    (room / "noise.edl").write_bytes(bytes(range(256)) * 8)
+    (room / "folder.edl").mkdir()
+    (room / "empty.edl").touch()
+    for name in ("noise", "folder", "empty"):
+        fails(errno.ENOENT, os.stat, room / f"{name}.edl@clips")
+
+
+def test_a_folder_s_clips_can_be_copied_out(room: Path, tmp_path: Path, card: Path) -> None:
+    shutil.copytree(room / "cut.edl@clips", tmp_path / "out")
+    assert pictures(tmp_path / "out" / "001_A001.mov") == pictures(card / "A001.mov")[0:26]
+    shutil.copytree(room / "cut.edl@clips", room / "kept")
+    assert pictures(room / "kept" / "001_A001.mov") == pictures(card / "A001.mov")[0:26]
+
+
+@pytest.mark.parametrize("name", ["sh010", "loose"])
+def test_a_range_of_a_sequence_is_a_directory_of_the_frames_themselves(work: Path, name: str) -> None:
+    frames = work / name if name == "sh010" else work
+    frames.mkdir(exist_ok=True)
+    for number in range(1001, 1021):
+        (frames / f"{name}.{number}.exr").write_bytes(b"%d" % number * 100)
+    folder = work / f"{name}@1011-1013"
+    assert os.listdir(folder) == [f"{name}.{number}.exr" for number in (1011, 1012, 1013)]
+    for frame in folder.iterdir():
+        assert frame.read_bytes() == (frames / frame.name).read_bytes()
+        assert frame.stat().st_ino == (frames / frame.name).stat().st_ino
+    assert len(os.listdir(work / f"{name}@f1001-f1020")) == 20
+    for beyond in ("1000-1010", "1011-1021", "01000000-01000010"):  # the last by time code, of which they say none
+        fails(errno.ENOENT, os.stat, work / f"{name}@{beyond}")
+    os.unlink(frames / f"{name}.1012.exr")
+    fails(errno.ENOENT, os.listdir, folder)  # who asks for three frames shall not get two
