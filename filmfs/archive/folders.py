@@ -2,7 +2,9 @@
 
 from filmfs.core.errors import BadName
 from filmfs.core.ids import ContentId, FileId
-from filmfs.timecode.origins import sony_sidecars
+from filmfs.store.contents import Contents
+from filmfs.timecode.origins import Beside, sony_sidecars
+from filmfs.timecode.shelf import beside_of
 from filmfs.versioning.rows import Entry, Kind
 from filmfs.versioning.view import View
 
@@ -40,3 +42,9 @@ class Sidecars:
         if entry is None or inode is None or not isinstance(inode.content, bytes):
             return None
         return entry.name.decode(errors="surrogateescape"), inode.content
+
+
+def beside_in(contents: Contents, view: View, directory: FileId, name: str) -> Beside:
+    """What lies beside a film of a directory, looked up now: any thread may read it afterwards."""
+    sidecars = Sidecars(view).of(directory, name)
+    return beside_of(contents, {each: contents.map_of(content) for each, content in sidecars})

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.archive.folders import Sidecars
+from filmfs.archive.folders import beside_in
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
@@ -18,7 +18,6 @@ from filmfs.core.paths import parse_place, shown
 from filmfs.core.ranges import read_range, with_handles
 from filmfs.store.exporting import Stored, export
 from filmfs.timecode.films import Film, FilmClip, clip_of, open_film
-from filmfs.timecode.shelf import beside_of
 from filmfs.versioning.rows import Kind
 from filmfs.versioning.view import View
 
@@ -77,9 +76,7 @@ def clip(
 
 
 def _opened(archive: Archive, view: View, folder: FileId, name: str, extents: ExtentMap) -> Film:
-    contents = archive.contents
-    beside = {each: contents.map_of(content) for each, content in Sidecars(view).of(folder, name)}
-    return open_film(Stored(contents, extents), name, beside_of(contents, beside))
+    return open_film(Stored(archive.contents, extents), name, beside_in(archive.contents, view, folder, name))
 
 
 def _film_lines(film: Film) -> Iterator[str]:

@@ -5,6 +5,8 @@ seconds, a drop-frame flag and frames, a byte each and no BCD. Sony does not doc
 (`mov_read_rtmd_track`) and MediaInfo (`File_Mxf`, IsRtmd) read it there. At 30000/1001 and its multiples cameras write
 the flag as 0 and count drop-frame all the same (palmier-pro #361, tried with DaVinci Resolve; MediaInfoLib #2656):
 there it is drop-frame unless the label does not exist in that counting.
+
+The same files may hold the XML that cameras also write beside them (`sidecars`), in a `meta` of the file or the movie.
 """
 
 from dataclasses import replace
@@ -14,7 +16,9 @@ from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.ports import ByteSource
 from filmfs.core.said import Said
 from filmfs.core.smpte import Label, can_drop
+from filmfs.media.boxes import boxes_in_file, find
 from filmfs.media.movie import Movie, Track, rate_of
+from filmfs.media.sidecars import SIDECAR_MAX
 
 _KIND = b"rtmd"
 _AT, _END = 13, 18
@@ -28,6 +32,25 @@ def read_rtmd(movie: Movie, source: ByteSource) -> Said | None:
         return _read(track, source) if track is not None else None
     except BadMedia:
         return None
+
+
+def embedded_xml(movie: Movie, source: ByteSource) -> bytes | None:
+    """The XML document in a film's `meta`, if there is one."""
+    try:
+        inside = find(movie.data, "meta", movie.box.body, movie.box.end)
+        found = None if inside is None else _xml(movie.data[inside.body : inside.end])
+        for box in boxes_in_file(source) if found is None else ():
+            if box.kind == b"meta" and box.length <= SIDECAR_MAX:
+                found = found or _xml(source.read(box.body, box.length))
+    except BadMedia:
+        return None
+    return found
+
+
+def _xml(meta: bytes) -> bytes | None:
+    """The text of a `meta`'s `xml `; both begin with a version and flags (ISO/IEC 14496-12, 8.11)."""
+    box = find(meta, "xml ", 4)
+    return meta[box.body + 4 : box.end].rstrip(b"\0") if box is not None else None
 
 
 def _read(track: Track, source: ByteSource) -> Said | None:

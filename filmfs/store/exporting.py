@@ -7,13 +7,14 @@ copies nothing.
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from secrets import token_hex
 
 from filmfs.core.errors import Corrupt, Exists, from_os_error
 from filmfs.core.extents import Extent, ExtentMap, Hole, Literal
 from filmfs.store.contents import Contents
 from filmfs.store.disk import sync_path
 
-_PIECE = 8 << 20
+PIECE = 8 << 20
 
 
 class Stored:
@@ -38,16 +39,28 @@ def export(contents: Contents, extents: ExtentMap, path: str, advance: Callable[
 
     `advance` is told of bytes just written. Raises Exists, NoSpace and its kind, or what reading does.
     """
-    directory, name = os.path.split(os.path.abspath(path))
+
+    def fill(descriptor: int) -> None:
+        for piece in extents.pieces(0, extents.size):
+            _write(contents, piece, descriptor, advance)
+
+    write_file(path, extents.size, fill)
+
+
+def write_file(path: str, size: int, fill: Callable[[int], None]) -> None:
+    """Writes a file of `size` zeros that was not there and that `fill` fills, by its descriptor.
+
+    It appears under its name when it is whole and durable. Raises Exists, NoSpace and its kind, or what `fill` does.
+    """
+    directory = os.path.dirname(os.path.abspath(path))
     if os.path.lexists(path):
         raise Exists(f"{path} is there already")
-    part = os.path.join(directory, f".{name}.part")
+    part = os.path.join(directory, f".{token_hex(8)}.part")  # others may write the same file
     try:
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
-            os.ftruncate(descriptor, extents.size)
-            for piece in extents.pieces(0, extents.size):
-                _write(contents, piece, descriptor, advance)
+            os.ftruncate(descriptor, size)
+            fill(descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -66,30 +79,32 @@ def _write(contents: Contents, piece: Extent | Hole, target: int, advance: Calla
         return
     if isinstance(piece.source, Literal):
         data = piece.source.data[piece.source_offset : piece.source_offset + piece.length]
-        _write_all(target, data, piece.offset)
+        write_all(target, data, piece.offset)
         advance(piece.length)
         return
     with contents.blobs.borrow([piece.source]) as (source,):
         done = 0
         while done < piece.length:
-            length = min(_PIECE, piece.length - done)
-            copied = _copy(source, target, length, piece.source_offset + done, piece.offset + done)
+            length = min(PIECE, piece.length - done)
+            copied = copy_bytes(source, target, length, piece.source_offset + done, piece.offset + done)
             if not copied:
                 raise Corrupt(f"the file of blob {piece.source} is shorter than its record says")
             done += copied
             advance(copied)
 
 
-def _copy(source: int, target: int, length: int, offset: int, to: int) -> int:
+def copy_bytes(source: int, target: int, length: int, offset: int, to: int) -> int:
+    """Copies up to `length` bytes from `offset` of one file to another; how many it were."""
     try:
         return os.copy_file_range(source, target, length, offset, to)
     except OSError:  # another file system, or one that cannot
         data = os.pread(source, length, offset)
-        _write_all(target, data, to)
+        write_all(target, data, to)
         return len(data)
 
 
-def _write_all(target: int, data: bytes, offset: int) -> None:
+def write_all(target: int, data: bytes, offset: int) -> None:
+    """Writes all of `data` at an offset."""
     rest = memoryview(data)
     while rest:
         done = os.pwrite(target, rest, offset)

@@ -1,7 +1,7 @@
 """Where the time code of a film comes from that has no time code track: the first of these that says one.
 
-    rtmd        Sony's metadata track in the film
-    sidecar     C0001M01.XML beside C0001.MP4; where it agrees with rtmd it says more (drop-frame, half steps)
+    rtmd        Sony's metadata in the film: a track, and an XML document that says more (drop-frame, half steps)
+    sidecar     C0001M01.XML beside C0001.MP4, where the track does not contradict it
     ale         an ALE of the same folder that names the film
     file name   core.namecodes
 
@@ -21,7 +21,7 @@ from filmfs.core.said import Said
 from filmfs.core.sequences import ImageSequence, span_of
 from filmfs.media.images import read_image_time
 from filmfs.media.movie import Movie
-from filmfs.media.rtmd import read_rtmd
+from filmfs.media.rtmd import embedded_xml, read_rtmd
 from filmfs.media.sidecars import SIDECAR_MAX, find_clip, read_ale, read_sony_xml
 
 _ALES_MAX = 50  # of one folder
@@ -61,11 +61,12 @@ def find_origin(movie: Movie, rate: Fraction, source: ByteSource, name: str, bes
 
 
 def _said(movie: Movie, source: ByteSource, name: str, beside: Beside) -> Iterator[tuple[Said, str]]:
-    inside, sidecar = read_rtmd(movie, source), _sony_xml(name, beside)
-    if inside is not None and (sidecar is None or not _agree(inside, sidecar)):
-        yield inside, "rtmd"
-    if sidecar is not None:
-        yield sidecar, "sidecar"
+    track = read_rtmd(movie, source)
+    for said, origin in ((_sony(embedded_xml(movie, source)), "rtmd"), (_sony_xml(name, beside), "sidecar")):
+        if said is not None and (track is None or _agree(track, said)):
+            yield said, origin
+    if track is not None:
+        yield track, "rtmd"
     listed = _listed(name, beside)
     if listed is not None:
         yield listed, "ale"
@@ -93,11 +94,15 @@ def _sony_xml(name: str, beside: Beside) -> Said | None:
     for each in sony_sidecars(name):
         data = _bytes(beside.open(each))
         if data is not None:
-            try:
-                return read_sony_xml(data)
-            except BadMedia:
-                return None
+            return _sony(data)
     return None
+
+
+def _sony(data: bytes | None) -> Said | None:
+    try:
+        return read_sony_xml(data) if data is not None else None
+    except BadMedia:
+        return None
 
 
 def _listed(name: str, beside: Beside) -> Said | None:

@@ -56,6 +56,18 @@ def test_without_a_range_it_says_what_there_is(shoot: tuple[Drive, Path]) -> Non
     )
 
 
+def test_a_sidecar_in_the_folder_of_an_archive_says_when_a_film_begins(tmp_path: Path) -> None:
+    drive = Drive(tmp_path)
+    (tmp_path / "card").mkdir()
+    film = Film("mjpeg", "yuvj422p", Fraction(24), 12, None, timecode=None).write(tmp_path / "card" / "A001.mov")
+    (film.parent / "day.ale").write_text(
+        "Heading\nFPS\t24\n\nColumn\nName\tTape\tStart\n\nData\nA001\tR1\t10:00:00:00\n"
+    )
+    drive.filmfs("add", f"{film.parent}/")
+    facts = drive.facts("clip", "main:A001.mov")
+    assert (facts["start"], facts["timecode_from"], facts["reel"]) == ("10:00:00:00", "ale", "R1")
+
+
 def test_explain_says_what_a_clip_is_made_of_and_writes_nothing(shoot: tuple[Drive, Path]) -> None:
     drive, _ = shoot
     said = drive.filmfs("clip", "main:scene.mov", "f107882-f107901", "--explain")

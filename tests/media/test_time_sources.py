@@ -13,6 +13,7 @@ from filmfs.core.ranges import FrameRange, read_range
 from filmfs.core.said import Said
 from filmfs.core.sequences import find_sequences, select
 from filmfs.core.smpte import Label, label_of
+from filmfs.media.boxes import write_full_box
 from filmfs.media.clips import plan
 from filmfs.media.images import read_image_time
 from filmfs.media.quicktime import QuickTime, open_quicktime
@@ -122,6 +123,14 @@ def test_a_sidecar_that_agrees_with_rtmd_says_more_and_one_that_does_not_is_pass
     assert started(open_film(InMemory(data), "C0001.MP4", non_drop)) == ("22:34:02:12", "sidecar")
     other = beside(C0001M01__XML=xml("12023401", half=False))
     assert started(open_film(InMemory(data), "C0001.MP4", other)) == ("22:34:02;12", "rtmd")
+
+
+def test_the_xml_in_a_film_decides_what_its_track_leaves_open(tmp_path: Path) -> None:
+    data = with_rtmd(plain(NTSC, tmp_path), NTSC, rtmd_sample((22, 34, 2, 12)))
+    inside = write_full_box(b"meta", 0, 0, write_full_box(b"xml ", 0, 0, xml("12023422", half=False), b"\0"))
+    assert started(open_film(InMemory(data + inside), "C0001.MP4")) == ("22:34:02:12", "rtmd")
+    other = write_full_box(b"meta", 0, 0, write_full_box(b"xml ", 0, 0, xml("12023401", half=False)))
+    assert started(open_film(InMemory(data + other), "C0001.MP4")) == ("22:34:02;12", "rtmd")
 
 
 @pytest.mark.parametrize(
