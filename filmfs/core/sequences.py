@@ -18,7 +18,9 @@ from itertools import pairwise
 from filmfs.core.errors import BadTimecode
 from filmfs.core.ranges import Asked, Counting, place, split_frames, split_name
 
-_FRAME = re.compile(r"(?P<before>.*?)(?P<digits>\d{1,12})(?P<after>\.[A-Za-z0-9]{1,8})", re.ASCII | re.DOTALL)
+_FRAME = re.compile(
+    r"(?P<before>.*?)(?<!\d)(?P<digits>\d{1,12})(?P<after>\.(?=\d*[A-Za-z])[A-Za-z0-9]{1,8})", re.ASCII | re.DOTALL
+)
 _SEPARATORS = "._- "
 _SHOWN_GAPS = 5
 

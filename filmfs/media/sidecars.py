@@ -7,7 +7,7 @@
 
 Sony documents neither the table nor its value: CommandPost #3154 has both beside what DaVinci Resolve shows. Columns
 of ALE files have many names; those read are in `_STARTS`, `_REELS` and `_NAMES`. XML comes from anywhere, so document
-types and entities are refused, and so are files larger than any of these.
+types and entities are refused, and so are files larger than any of these are.
 """
 
 import re
@@ -20,6 +20,7 @@ from filmfs.core.said import Said, label_of_bcd, label_of_pair
 from filmfs.core.smpte import exact_rate, read_label
 
 SIDECAR_MAX = 16 << 20
+_XML_MAX, _ROWS_MAX = 2 << 20, 100_000
 _ROOT, _TABLE, _CHANGE = "NonRealTimeMeta", "LtcChangeTable", "LtcChange"
 _STARTS = ("start", "tc start", "start tc", "src start tc", "source start tc", "source tc start", "timecode start")
 _REELS = ("tape", "reel", "tape name", "reel name", "tape id", "source tape")
@@ -28,7 +29,7 @@ _NAMES = ("source file", "source file name", "filename", "file name", "name", "c
 
 def read_sony_xml(data: bytes) -> Said | None:
     """The first label of a NonRealTimeMeta document; None where it is none, or has none. Raises BadMedia."""
-    if len(data) > SIDECAR_MAX:
+    if len(data) > _XML_MAX:
         raise BadMedia(f"the XML has {len(data)} bytes")
     table = _LtcTable()
     parser = expat.ParserCreate()
@@ -92,7 +93,9 @@ def read_ale(data: bytes) -> dict[str, Said]:
         raise BadMedia("the ALE has no Data")
     found: dict[str, Said] = {}
     twice: set[str] = set()
-    for line in lines:
+    for number, line in enumerate(filter(None, lines)):
+        if number == _ROWS_MAX:
+            raise BadMedia("the ALE has more rows than any has clips")
         row = dict(zip(columns, (value.strip() for value in line.split("\t")), strict=False))
         said = _said_by(_first(row, _STARTS), _rate(_first(row, ("fps", "frame rate"))) or rate, _first(row, _REELS))
         for name in {row[column] for column in _NAMES if row.get(column)} if said is not None else ():

@@ -20,15 +20,16 @@ _ALONE = rb"(?<![0-9A-Za-z:;.,])%s(?![0-9A-Za-z:;.,])"
 def relabelled(movie: Movie, old: Label, new: Label) -> Movie:
     """The movie with `new` for `old` in its metadata; the same one where that says nothing of it."""
     pattern, written = re.compile(_ALONE % _spelt(old)), f"{new.frames:02d}"
-    data = movie.data
+    data: bytearray | None = None
     for box in _metadata(movie):
-        for found in pattern.finditer(data, box.body, box.end):
+        for found in pattern.finditer(movie.data, box.body, box.end):
             between, last = found[1].decode(), found[2].decode()
             frames = written.zfill(len(found[3]))
             text = new.text(between, last)[: -len(written)] + frames
             if len(text) == len(found[0]):
-                data = data[: found.start()] + text.encode() + data[found.end() :]
-    return movie if data is movie.data else Movie(data)
+                data = bytearray(movie.data) if data is None else data
+                data[found.start() : found.end()] = text.encode()
+    return movie if data is None else Movie(bytes(data))
 
 
 def _spelt(label: Label) -> bytes:

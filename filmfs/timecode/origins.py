@@ -62,7 +62,8 @@ def find_origin(movie: Movie, rate: Fraction, source: ByteSource, name: str, bes
 
 def _said(movie: Movie, source: ByteSource, name: str, beside: Beside) -> Iterator[tuple[Said, str]]:
     track = read_rtmd(movie, source)
-    for said, origin in ((_sony(embedded_xml(movie, source)), "rtmd"), (_sony_xml(name, beside), "sidecar")):
+    embedded = _sony(embedded_xml(movie, source)) if track is not None else None
+    for said, origin in ((embedded, "rtmd"), (_sony_xml(name, beside), "sidecar")):
         if said is not None and (track is None or _agree(track, said)):
             yield said, origin
     if track is not None:

@@ -1,12 +1,16 @@
 """Where the time code of films comes from that have no time code track, and hostile inputs for each of them."""
 
+import contextlib
 import random
 import struct
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from filmfs.core.errors import BadMedia, BadTimecode, FilmFSError
 from filmfs.core.ranges import FrameRange, read_range
@@ -323,6 +327,22 @@ def test_a_wounded_input_says_something_or_is_refused(kind: str) -> None:
                 said.start(NTSC)
         except FilmFSError:
             continue
+
+
+@pytest.mark.parametrize("kind", READERS)
+@given(data=st.binary(max_size=200), at=st.integers(0, 2048))
+def test_any_bytes_say_something_or_are_refused(kind: str, data: bytes, at: int) -> None:
+    whole, read = READERS[kind]
+    with contextlib.suppress(FilmFSError):
+        read(whole[:at] + data + whole[at + len(data) :])
+
+
+def test_files_of_nothing_but_rows_or_elements_are_no_work() -> None:
+    began = time.process_time()
+    for data, read in ((b"<a>" * 600_000, read_sony_xml), (ALE.encode() + b"a\n" * 4_000_000, read_ale)):
+        with pytest.raises(BadMedia):
+            read(data)
+    assert time.process_time() - began < 3
 
 
 def test_a_wounded_rtmd_track_says_something_or_nothing(tmp_path: Path) -> None:

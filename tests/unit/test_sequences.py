@@ -35,7 +35,7 @@ def range_of(name: str) -> Asked:
         (["a.001.exr", "a.0001.exr"], ["a.%03d.exr", "a.%04d.exr"]),
         (["a.1.exr", "a.1.dpx", "b.1.exr"], ["a.%d.dpx", "a.%d.exr", "b.%d.exr"]),
         (["v001_sh010.1001.exr", "v001_sh010.1002.exr", "notes.txt", ".DS_Store"], ["v001_sh010.%04d.exr"]),
-        (["notes.txt", "sh010"], []),
+        (["notes.txt", "sh010", "sh010.1001", "a.1234567890123.exr"], []),
     ],
 )
 def test_names_that_differ_in_their_last_number_are_a_sequence(names: list[str], patterns: list[str]) -> None:
