@@ -1,34 +1,34 @@
-"""A part of a movie as a movie of its own: a new `moov`, and the samples where they lie.
+"""How the file of a movie that is made of others' samples is laid out.
 
-    ftyp | moov | free | mdat: four bytes of time code, then runs of the source
+    ftyp | moov | free | mdat: four bytes of time code, then runs of the sources
 
-Boxes are the source's own but for what times, tables and edits say. Movie time becomes the picture's, so that edits are
-exact. The bytes are a function of the source, the range and this module: no clock, no chance. Each run keeps its place
-within a block of 4 KiB, so that a file system can show the clip without copying (`free` and zeros fill up).
+Each run keeps its place within a block of 4 KiB, so that a file system can show the movie without copying (`free` and
+zeros fill up). The bytes are a function of what is put in, and of this module: no clock, no chance.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from filmfs.core.extents import Hole
+from filmfs.media import writing
 from filmfs.media.boxes import write_box
 from filmfs.media.cutting import Cut
-from filmfs.media.moov import Part, Places, clip_moov, shift_offsets
-from filmfs.media.movie import Movie
 from filmfs.media.tables import Chunk
 
 BLOCK = 4096
+TIMECODE_BYTES = 4
 _GAP = 64 << 10  # what lies between samples and is no longer than this is taken along
-_TIMECODE_BYTES = 4
+_ZEROS = -1  # the source of silence
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Bytes of the source."""
+    """Bytes of a source; where there are several, `source` is the number that the caller gave it."""
 
     offset: int
     length: int
+    source: int = 0
 
     @property
     def end(self) -> int:
@@ -38,60 +38,136 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A file of pieces: bytes of its own, runs of the source, and zeros."""
+    """A file of pieces: bytes of its own, runs of its sources, and zeros."""
 
     pieces: tuple[bytes | Run | Hole, ...]
     size: int
 
 
-def build_clip(movie: Movie, ftyp: bytes, cuts: Sequence[Cut], timecode: int, duration: Fraction) -> Clip:
-    """The clip of these cuts, of which the first gives the time scale. Raises BadMedia.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A cut and where its samples lie in its source; `tail` is written behind the last of them, as a piece of it."""
 
-    `timecode` is the frame number of its first frame, `duration` in seconds.
-    """
-    parts = [Part(cut, _chunks(cut)) for cut in cuts]
-    runs = _one_run(parts) or _runs([run for part in parts for run in _lengths(part)])
-    body, moved = _laid_out(runs)
-    places = Places(tuple(run.offset for run in runs), tuple(moved))
-    is_large = body + (1 << 26) >= 1 << 32
-    moov = clip_moov(movie, parts, places, timecode, duration, large=is_large)
-    head = len(ftyp) + len(moov)
-    first = runs[0].offset if runs else 0
-    header = 16 if is_large else 8
-    # The first run lies as far into a block as in the source.
-    free = (first - moved[0] - head - header - 8) % BLOCK + 8 if runs else 8
-    start = head + free + header
-    opening = (
-        (1).to_bytes(4, "big") + b"mdat" + (header + body).to_bytes(8, "big")
-        if is_large
-        else ((header + body).to_bytes(4, "big") + b"mdat")
-    )
-    beginning = b"".join((ftyp, shift_offsets(moov, start), write_box(b"free", bytes(free - 8)), opening))
-    beginning += timecode.to_bytes(_TIMECODE_BYTES, "big")
-    return Clip(tuple(_pieces(beginning, start, runs, moved)), start + body)
+    cut: Cut
+    chunks: list[Chunk]
+    source: int = 0
+    tail: bytes = b""
+
+    @property
+    def end(self) -> int:
+        """The offset of the source at which its last sample ends."""
+        last, table, width = self.chunks[-1], self.cut.track.table, self.cut.sample_bytes
+        upto = last.first + last.samples
+        return last.offset + (width * last.samples if width else table.bytes_of(last.first, upto))
 
 
-def _pieces(beginning: bytes, start: int, runs: Sequence[Run], moved: Sequence[int]) -> Iterable[bytes | Run | Hole]:
-    yield beginning
-    at = len(beginning)
-    for run, offset in zip(runs, moved, strict=True):
-        if start + offset > at:
-            yield Hole(at, start + offset - at)
-        yield run
-        at = start + offset + run.length
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Runs of the source that begin at `sources`, ordered, and begin at `targets` in the body of the clip."""
+
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+
+    def moved(self, offsets: Sequence[int]) -> list[int]:
+        """Where in the body these bytes of the source are."""
+        if len(self.sources) == 1:
+            shift = self.targets[0] - self.sources[0]
+            return [offset + shift for offset in offsets]
+        shifts = [target - source for source, target in zip(self.sources, self.targets, strict=True)]
+        return [offset + shifts[bisect_right(self.sources, offset) - 1] for offset in offsets]
 
 
-def _laid_out(runs: Sequence[Run]) -> tuple[int, list[int]]:
-    """The length of the body, and where in it each run begins: each as far into a block as the first is shifted."""
-    at, moved = _TIMECODE_BYTES, []
-    for run in runs:
-        at += (run.offset - runs[0].offset - (at - _TIMECODE_BYTES)) % BLOCK
-        moved.append(at)
-        at += run.length
-    return at, moved
+class Layout:
+    """The body of an `mdat` that grows by what is put to its end."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[int, Run | bytes]] = []
+        self._end = TIMECODE_BYTES
+
+    @property
+    def is_large(self) -> bool:
+        """Whether offsets and sizes of the file may need more than 32 bits."""
+        return self._end + (1 << 26) >= 1 << 32
+
+    def add(self, parts: Sequence[Part]) -> Places:
+        """Puts the samples of parts of one source to the end, in that source's order; where they are then."""
+        runs = _one_run(parts) or _runs([run for part in parts for run in _lengths(part)])
+        tails = {part.end: part.tail for part in parts if part.tail}
+        sources, targets = [], []
+        for run in runs:
+            for piece in _split(run, sorted(tails)):
+                sources.append(piece.offset)
+                targets.append(self._put(piece))
+                if piece.end in tails:
+                    self._items.append((self._end, tails[piece.end]))
+                    self._end += len(tails[piece.end])
+        return Places(tuple(sources), tuple(targets))
+
+    def add_zeros(self, length: int) -> int:
+        """Puts so many zeros there, or finds them at the end; where they are."""
+        return self._put(Run(0, length, _ZEROS))
+
+    def _put(self, run: Run) -> int:
+        if self._items:
+            target, last = self._items[-1]
+            if (
+                isinstance(last, Run)
+                and last.source == run.source
+                and 0 <= run.offset - last.offset <= last.length + _GAP
+            ):
+                length = max(last.end, run.end) - last.offset
+                self._items[-1] = target, replace(last, length=length)
+                self._end = target + length
+                return target + run.offset - last.offset
+            # As far into a block as the first is shifted.
+            self._end += (run.offset - self._first - (self._end - TIMECODE_BYTES)) % BLOCK
+        target = self._end
+        self._items.append((target, run))
+        self._end += run.length
+        return target
+
+    @property
+    def _first(self) -> int:
+        return next((item.offset for _, item in self._items if isinstance(item, Run)), 0)
+
+    def file(self, ftyp: bytes, moov: bytes, timecode: int) -> Clip:
+        """The file, of a moov whose offsets count from the body; `timecode` is the number of the first frame."""
+        head, header = len(ftyp) + len(moov), 16 if self.is_large else 8
+        # The first run lies as far into a block as in the source.
+        free = (self._first - TIMECODE_BYTES - head - header - 8) % BLOCK + 8 if self._items else 8
+        start, size = head + free + header, header + self._end
+        opening = (
+            (1).to_bytes(4, "big") + b"mdat" + size.to_bytes(8, "big")
+            if self.is_large
+            else size.to_bytes(4, "big") + b"mdat"
+        )
+        own = (ftyp, writing.shift_offsets(moov, start), write_box(b"free", bytes(free - 8)), opening)
+        beginning = b"".join(own) + timecode.to_bytes(TIMECODE_BYTES, "big")
+        return Clip(tuple(self._pieces(beginning, start)), start + self._end)
+
+    def _pieces(self, beginning: bytes, start: int) -> Iterator[bytes | Run | Hole]:
+        yield beginning
+        at = len(beginning)
+        for offset, item in self._items:
+            if start + offset > at:
+                yield Hole(at, start + offset - at)
+            at = start + offset
+            length = len(item) if isinstance(item, bytes) else item.length
+            yield Hole(at, length) if isinstance(item, Run) and item.source == _ZEROS else item
+            at += length
 
 
-def _chunks(cut: Cut) -> list[Chunk]:
+def _split(run: Run, ends: Sequence[int]) -> Iterator[Run]:
+    """The run in pieces that end where one of these offsets is."""
+    for end in ends:
+        if run.offset < end < run.end:
+            yield replace(run, length=end - run.offset)
+            run = replace(run, offset=end, length=run.end - end)
+    yield run
+
+
+def chunks_of(cut: Cut) -> list[Chunk]:
+    """Where the samples of a cut lie, without what is left out of it."""
     chunks = cut.track.table.chunks(cut.start, cut.end, cut.sample_bytes)
     return [piece for chunk in chunks for piece in _without(cut, chunk)] if cut.omitted else chunks
 
@@ -124,18 +200,21 @@ def _one_run(parts: Sequence[Part]) -> list[Run]:
         span = part.cut.start, part.cut.end
         total += width * (span[1] - span[0]) if width else table.bytes_of(*span)
     start, end = min(lows), max(highs)
-    return [Run(start, end - start)] if end - start - total <= _GAP else []
+    return [Run(start, end - start, parts[0].source)] if end - start - total <= _GAP else []
 
 
 def _lengths(part: Part) -> list[Run]:
     table, width = part.cut.track.table, part.cut.sample_bytes
     if width:
-        return [Run(chunk.offset, chunk.samples * width) for chunk in part.chunks]
-    return [Run(chunk.offset, table.bytes_of(chunk.first, chunk.first + chunk.samples)) for chunk in part.chunks]
+        return [Run(chunk.offset, chunk.samples * width, part.source) for chunk in part.chunks]
+    return [
+        Run(chunk.offset, table.bytes_of(chunk.first, chunk.first + chunk.samples), part.source)
+        for chunk in part.chunks
+    ]
 
 
 def _runs(pieces: list[Run]) -> list[Run]:
-    """Few runs that hold all pieces, in the order of the file."""
+    """Few runs that hold all pieces of a source, in the order of the file."""
     pieces.sort(key=lambda run: run.offset)
     runs: list[Run] = []
     start = end = -1
@@ -145,8 +224,8 @@ def _runs(pieces: list[Run]) -> list[Run]:
         elif piece.offset <= end + _GAP:
             end = max(end, piece.end)
         else:
-            runs.append(Run(start, end - start))
+            runs.append(Run(start, end - start, piece.source))
             start, end = piece.offset, piece.end
-    if start >= 0:
-        runs.append(Run(start, end - start))
+    if pieces:
+        runs.append(Run(start, end - start, pieces[0].source))
     return runs

@@ -8,8 +8,9 @@ from fractions import Fraction
 from filmfs.core.errors import BadMedia
 from filmfs.core.ranges import FrameRange
 from filmfs.core.smpte import can_drop, frames_per_day, label_of
-from filmfs.media.clipping import Clip, Run, build_clip
+from filmfs.media.clipping import Clip, Layout, Part, Run, chunks_of
 from filmfs.media.cutting import cut_picture, cut_sound
+from filmfs.media.moov import clip_moov
 from filmfs.media.movie import Movie
 from filmfs.media.quicktime import QuickTime
 from filmfs.media.stale import relabelled
@@ -28,7 +29,10 @@ def plan(film: QuickTime, frames: FrameRange) -> Clip:
     first, stretch = cut_picture(picture, film.pace, frames.first, frames.count)
     sounds = (cut_sound(track, stretch) for track in movie.sounds)
     cuts = [first, *(cut for cut in sounds if cut is not None)]
-    clip = build_clip(movie, film.ftyp, cuts, timecode, stretch.ends - stretch.begins)
+    parts, layout = [Part(cut, chunks_of(cut)) for cut in cuts], Layout()
+    places, duration = layout.add(parts), stretch.ends - stretch.begins
+    moov = clip_moov(movie, parts, places, timecode, duration, large=layout.is_large)
+    clip = layout.file(film.ftyp, moov, timecode)
     if any(isinstance(piece, Run) and piece.end > film.size for piece in clip.pieces):
         raise BadMedia("the file ends before these frames: its copy or its recording was cut off")
     return clip

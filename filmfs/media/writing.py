@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from filmfs.media.boxes import write_box, write_full_box
+from filmfs.media.boxes import boxes_of, find, write_box, write_full_box
 
 
 def durations(runs: Sequence[tuple[int, int]]) -> bytes:
@@ -57,6 +57,21 @@ def edits(listed: Iterable[tuple[int, int]]) -> bytes:
     form = ">Qqi" if is_large else ">Iii"
     entries = b"".join(struct.pack(form, duration, time, 1 << 16) for duration, time in kept)
     return write_box(b"edts", write_full_box(b"elst", int(is_large), 0, struct.pack(">I", len(kept)), entries))
+
+
+def shift_offsets(moov: bytes, by: int) -> bytes:
+    """A moov with `by` added to the offset of every chunk in it."""
+    shifted = bytearray(moov)
+    (box,) = boxes_of(moov)
+    for track in boxes_of(moov, box.body, box.end):
+        stbl = find(moov, "mdia/minf/stbl", track.body, track.end) if track.kind == b"trak" else None
+        for table in boxes_of(moov, stbl.body, stbl.end) if stbl is not None else ():
+            if table.kind in (b"stco", b"co64"):
+                code = "I" if table.kind == b"stco" else "Q"
+                offsets = swapped(array(code, moov[table.body + 8 : table.end]))
+                moved = array(code, [offset + by for offset in offsets])
+                shifted[table.body + 8 : table.end] = big_endian(moved)
+    return bytes(shifted)
 
 
 def grouped(values: Iterable[int]) -> list[tuple[int, int]]:
