@@ -46,19 +46,16 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A cut and where its samples lie in its source; `tail` is written behind the last of them, as a piece of it."""
+    """A cut and where its samples lie in its source."""
 
     cut: Cut
     chunks: list[Chunk]
     source: int = 0
-    tail: bytes = b""
 
     @property
-    def end(self) -> int:
-        """The offset of the source at which its last sample ends."""
-        last, table, width = self.chunks[-1], self.cut.track.table, self.cut.sample_bytes
-        upto = last.first + last.samples
-        return last.offset + (width * last.samples if width else table.bytes_of(last.first, upto))
+    def reach(self) -> int:
+        """The offset past all of its samples."""
+        return max(run.end for run in _lengths(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class Layout:
     """The body of an `mdat` that grows by what is put to its end."""
 
     def __init__(self) -> None:
-        self._items: list[tuple[int, Run | bytes]] = []
+        self._items: list[tuple[int, Run]] = []
         self._end = TIMECODE_BYTES
 
     @property
@@ -92,43 +89,30 @@ class Layout:
     def add(self, parts: Sequence[Part]) -> Places:
         """Puts the samples of parts of one source to the end, in that source's order; where they are then."""
         runs = _one_run(parts) or _runs([run for part in parts for run in _lengths(part)])
-        tails = {part.end: part.tail for part in parts if part.tail}
-        sources, targets = [], []
-        for run in runs:
-            for piece in _split(run, sorted(tails)):
-                sources.append(piece.offset)
-                targets.append(self._put(piece))
-                if piece.end in tails:
-                    self._items.append((self._end, tails[piece.end]))
-                    self._end += len(tails[piece.end])
-        return Places(tuple(sources), tuple(targets))
+        return Places(tuple(run.offset for run in runs), tuple(self._put(run) for run in runs))
 
     def add_zeros(self, length: int) -> int:
         """Puts so many zeros there, or finds them at the end; where they are."""
         return self._put(Run(0, length, _ZEROS))
 
     def _put(self, run: Run) -> int:
-        if self._items:
-            target, last = self._items[-1]
-            if (
-                isinstance(last, Run)
-                and last.source == run.source
-                and 0 <= run.offset - last.offset <= last.length + _GAP
-            ):
-                length = max(last.end, run.end) - last.offset
-                self._items[-1] = target, replace(last, length=length)
-                self._end = target + length
-                return target + run.offset - last.offset
-            # As far into a block as the first is shifted.
-            self._end += (run.offset - self._first - (self._end - TIMECODE_BYTES)) % BLOCK
         target = self._end
+        if self._items:
+            before, last = self._items[-1]
+            if last.source == run.source and last.offset <= run.offset and _meets(last, run):
+                joined = replace(last, length=max(last.end, run.end) - last.offset)
+                self._items[-1] = before, joined
+                self._end = before + joined.length
+                return before + run.offset - last.offset
+            # As far into a block as the first is shifted.
+            target += (run.offset - self._first - (target - TIMECODE_BYTES)) % BLOCK
         self._items.append((target, run))
-        self._end += run.length
+        self._end = target + run.length
         return target
 
     @property
     def _first(self) -> int:
-        return next((item.offset for _, item in self._items if isinstance(item, Run)), 0)
+        return self._items[0][1].offset if self._items else 0
 
     def file(self, ftyp: bytes, moov: bytes, timecode: int) -> Clip:
         """The file, of a moov whose offsets count from the body; `timecode` is the number of the first frame."""
@@ -148,22 +132,17 @@ class Layout:
     def _pieces(self, beginning: bytes, start: int) -> Iterator[bytes | Run | Hole]:
         yield beginning
         at = len(beginning)
-        for offset, item in self._items:
+        for offset, run in self._items:
             if start + offset > at:
                 yield Hole(at, start + offset - at)
             at = start + offset
-            length = len(item) if isinstance(item, bytes) else item.length
-            yield Hole(at, length) if isinstance(item, Run) and item.source == _ZEROS else item
-            at += length
+            yield Hole(at, run.length) if run.source == _ZEROS else run
+            at += run.length
 
 
-def _split(run: Run, ends: Sequence[int]) -> Iterator[Run]:
-    """The run in pieces that end where one of these offsets is."""
-    for end in ends:
-        if run.offset < end < run.end:
-            yield replace(run, length=end - run.offset)
-            run = replace(run, offset=end, length=run.end - end)
-    yield run
+def _meets(last: Run, run: Run) -> bool:
+    """Whether a run begins about where the last one ends; what comes again is there again, but for zeros."""
+    return run.source == _ZEROS or abs(run.offset - last.end) <= _GAP
 
 
 def chunks_of(cut: Cut) -> list[Chunk]:

@@ -25,15 +25,25 @@ def with_timecode(movie: Movie, rate: Fraction, *, drop: bool, reel: str | None 
     What its one sample says, and where it lies, is left open: it is for clips of it.
     """
     picture = movie.picture
-    if picture is None or nominal(rate) > _COUNT_MAX:
+    if picture is None or not can_say(rate):
         return movie
     number = max(track.number for track in movie.tracks) + 1
-    code = write_box(b"trak", _track_header(number), _media(rate, drop=drop, reel=reel))
+    code = timecode_box(number, rate, drop=drop, reel=reel)
     rest = [
         _referring(picture, number) if box == picture.box else movie.data[box.start : box.end]
         for box in boxes_of(movie.data, movie.box.body, movie.box.end)
     ]
     return Movie(write_box(b"moov", *rest, code))
+
+
+def can_say(rate: Fraction) -> bool:
+    """Whether a time code track can count that many labels a second."""
+    return nominal(rate) <= _COUNT_MAX
+
+
+def timecode_box(number: int, rate: Fraction, *, drop: bool, reel: str | None) -> bytes:
+    """`trak` of a time code track of this number, without durations."""
+    return write_box(b"trak", _track_header(number), _media(rate, drop=drop, reel=reel))
 
 
 def _referring(track: Track, number: int) -> bytes:

@@ -1,6 +1,5 @@
 """What a track of a new movie says of its samples: of those of a cut, and of several cuts one after another."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise
@@ -9,6 +8,8 @@ from filmfs.media import writing
 from filmfs.media.boxes import write_box
 from filmfs.media.clipping import Part, Places
 from filmfs.media.cutting import Cut
+
+_SILENT_AT_ONCE = 24_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def listed(part: Part, places: Places, *, shown_for: int | None) -> Listing:
     shifts = table.shifts(cut.start, cut.end)
     if shifts is not None and cut.omitted:
         shifts = [shifts[index - cut.start] for index in kept]
-    size, sizes = _sizes(part, kept)
+    size, sizes = _sizes(cut, kept)
     return Listing(
         _durations(cut, kept),
         [(chunk.samples, chunk.description) for chunk in part.chunks],
@@ -76,10 +77,10 @@ def listed(part: Part, places: Places, *, shown_for: int | None) -> Listing:
     )
 
 
-def silence(offset: int, count: int, width: int, at_once: int) -> Listing:
-    """So many samples of zeros, in chunks of no more than `at_once`."""
-    starts = range(0, count, at_once)
-    contents = [(min(at_once, count - start), 1) for start in starts]
+def silence(offset: int, count: int, width: int) -> Listing:
+    """So many samples of zeros, in chunks of about half a second: some readers take a chunk at once."""
+    starts = range(0, count, _SILENT_AT_ONCE)
+    contents = [(min(_SILENT_AT_ONCE, count - start), 1) for start in starts]
     return Listing([(count, 1)], contents, [offset + start * width for start in starts], count, width)
 
 
@@ -156,7 +157,7 @@ def _sync(cut: Cut, kept: Sequence[int], shown_for: int | None) -> list[int]:
     table = cut.track.table
     assert table.sync is not None
     zero = table.decoded_at(cut.start)
-    within = set(table.sync[bisect_left(table.sync, cut.start) : bisect_left(table.sync, cut.end)])
+    within = set(table.syncs(cut.start, cut.end))
     return [
         number
         for number, index in enumerate(kept, 1)
@@ -165,13 +166,11 @@ def _sync(cut: Cut, kept: Sequence[int], shown_for: int | None) -> list[int]:
     ]
 
 
-def _sizes(part: Part, kept: Sequence[int]) -> tuple[int, Sequence[int]]:
+def _sizes(cut: Cut, kept: Sequence[int]) -> tuple[int, Sequence[int]]:
     """The size of each, or 0 and all of them."""
-    cut, table = part.cut, part.cut.track.table
+    table = cut.track.table
     size = cut.sample_bytes or table.size
-    if size and not part.tail:
+    if size:
         return size, ()
-    sizes: Sequence[int] = [size] * len(kept) if size else table.sizes(cut.start, cut.end)
-    if cut.omitted and not size:
-        sizes = [sizes[index - cut.start] for index in kept]
-    return 0, [*sizes[:-1], sizes[-1] + len(part.tail)] if part.tail else sizes
+    sizes = table.sizes(cut.start, cut.end)
+    return 0, [sizes[index - cut.start] for index in kept] if cut.omitted else sizes

@@ -7,7 +7,7 @@ in the file, as arrays and runs; only what is asked for is worked out, so a film
 
 import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -171,6 +171,12 @@ class SampleTable:
     def sync_before(self, index: int) -> Sequence[int]:
         """The sync samples up to and with `index`, in order; all are, where no table says which."""
         return range(index + 1) if self.sync is None else self.sync[: bisect_right(self.sync, index)]
+
+    def syncs(self, start: int, end: int) -> Sequence[int]:
+        """The sync samples of [start, end)."""
+        if self.sync is None:
+            return range(start, end)
+        return self.sync[bisect_left(self.sync, start) : bisect_left(self.sync, end)]
 
     # Reading the tables
 
