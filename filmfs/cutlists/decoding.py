@@ -19,7 +19,7 @@ def text_of(data: bytes | str) -> str:
     """The text: UTF-8, UTF-16 or, what is neither, Windows' Latin. Raises BadCutList past 10 MiB."""
     if len(data) > SIZE_MAX:
         raise BadCutList(f"the cut list is larger than {SIZE_MAX >> 20} MiB")
-    return data.removeprefix("\ufeff") if isinstance(data, str) else _decoded(data)
+    return data.removeprefix("\ufeff") if isinstance(data, str) else decoded(data)
 
 
 def lines_of(text: str) -> list[str]:
@@ -33,7 +33,8 @@ def lines_of(text: str) -> list[str]:
     return lines
 
 
-def _decoded(data: bytes) -> str:
+def decoded(data: bytes) -> str:
+    """Bytes as text, whatever they are."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, errors="replace")

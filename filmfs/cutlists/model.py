@@ -41,6 +41,7 @@ class Origin(StrEnum):
     AUXILIARY = "auxiliary"  # AX: something without time code or reel; a clip's name may still say what
     BLACK = "black"  # BL, BLACK: no media
     BARS = "bars"  # BARS, colour bars: no media
+    GENERATED = "generated"  # a title, a colour: made by the editing system, no media
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,8 @@ class Event:
 
     @property
     def needs_media(self) -> bool:
-        """Whether there is anything to look for: black and bars are made."""
-        return self.origin not in (Origin.BLACK, Origin.BARS)
+        """Whether there is anything to look for: black, bars and titles are made."""
+        return self.origin in (Origin.REEL, Origin.AUXILIARY)
 
     @property
     def shown(self) -> str:

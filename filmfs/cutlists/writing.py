@@ -7,6 +7,7 @@ stand below the second line, speeds below the line of their reel.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import zip_longest
 
 from filmfs.core.smpte import Label
 from filmfs.cutlists.model import CutList, Event, Origin, Span, Speed, Transition
@@ -19,7 +20,7 @@ _CODES = {
     Transition.KEY_IN: "K",
     Transition.KEY_OUT: "K O",
 }
-_REELS = {Origin.BLACK: "BL", Origin.BARS: "BARS", Origin.AUXILIARY: "AX", Origin.REEL: "AX"}
+_REELS = {Origin.BLACK: "BL", Origin.BARS: "BARS"}
 _AHEAD = ("SPLIT", "GPI")  # remarks that stand above their event
 
 
@@ -34,7 +35,7 @@ def write_edl(cuts: CutList, files: Sequence[str | None] = ()) -> str:
     ]
     lines = [f"TITLE: {_plain(cuts.title)}", f"FCM: {'' if cuts.drop else 'NON-'}DROP FRAME"]
     outgoing: Event | None = None
-    for event, after in zip(events, [*events[1:], None], strict=True):
+    for event, after in zip_longest(events, events[1:]):
         lines += (_plain(remark) for remark in event.comments if remark.startswith(_AHEAD))
         lines.append(_event(event, cuts.rate))
         lines += _remarks(event, cuts.rate)
@@ -109,7 +110,7 @@ def decimal(fps: Fraction) -> str:
 
 
 def _reel(event: Event) -> str:
-    return _plain(event.reel) if event.origin is Origin.REEL and event.reel else _REELS[event.origin]
+    return _plain(event.reel) if event.origin is Origin.REEL and event.reel else _REELS.get(event.origin, "AX")
 
 
 def _plain(text: str) -> str:
