@@ -25,14 +25,17 @@ class Film:
     timecode: str | None = "01:00:00:00"
     video_options: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    format: str | None = None  # of the container, where the name does not say it
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+    layout: str = "mono"
     metadata: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
         """Makes it; the name says which container."""
-        with av.open(str(path), "w", options=self.options) as container:
+        with av.open(str(path), "w", self.format, options=self.options) as container:
             container.metadata.update(self.metadata)
             picture = container.add_stream(self.video, rate=self.rate, options=self.video_options)
-            picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, self.pixels
+            picture.width, picture.height, picture.pix_fmt = *self.size, self.pixels
             picture.time_base = 1 / self.rate
             if self.timecode is not None:
                 picture.metadata["timecode"] = self.timecode
@@ -40,11 +43,11 @@ class Film:
             for _ in range(self.sounds if self.sound else 0):
                 # Noise that a decoder makes up differs with where it began.
                 options = {"aac_pns": "0"} if self.sound == "aac" else {}
-                sound = container.add_stream(self.sound, rate=SOUND_RATE, layout="mono", options=options)
+                sound = container.add_stream(self.sound, rate=SOUND_RATE, layout=self.layout, options=options)
                 sounds.append(sound)
             heard = 0
             for number in range(self.frames):
-                for packet in picture.encode(_frame(number, self.pixels)):
+                for packet in picture.encode(_frame(number, self.pixels, self.size)):
                     container.mux(packet)
                 upto = round((number + 1) * SOUND_RATE / self.rate)
                 for position, sound in enumerate(sounds):
@@ -57,9 +60,9 @@ class Film:
         return path
 
 
-def _frame(number: int, pixels: str) -> "av.VideoFrame":
+def _frame(number: int, pixels: str, size: tuple[int, int]) -> "av.VideoFrame":
     """A picture unlike every other: stripes that its number moves."""
-    frame = av.VideoFrame(WIDTH, HEIGHT, pixels)
+    frame = av.VideoFrame(*size, pixels)
     deep = "10" in pixels
     for index, plane in enumerate(frame.planes):
         row = bytes((number * 5 + column * 3 + index * 40) % 200 + 20 for column in range(plane.width))
@@ -76,15 +79,16 @@ def _frame(number: int, pixels: str) -> "av.VideoFrame":
 
 
 def _noise(stream: "av.AudioStream", start: int, end: int, position: int) -> "av.AudioFrame":
-    name = stream.codec_context.format.name
+    name, layout = stream.codec_context.format.name, stream.codec_context.layout.name
     tone = [math.sin((n * (0.05 + position * 0.01)) + n * n * 1e-6) * 0.4 for n in range(start, end)]
+    tone = [value for value in tone for _ in range(stream.codec_context.channels)]
     if name.startswith("flt"):
         data = array("f", tone).tobytes()
     elif name.startswith("s32"):
         data = array("i", [int(value * 0x7FFFFF00) & ~0xFF for value in tone]).tobytes()
     else:
         data = array("h", [int(value * 32000) for value in tone]).tobytes()
-    frame = av.AudioFrame(format=name, layout="mono", samples=end - start)
+    frame = av.AudioFrame(format=name, layout=layout, samples=end - start)
     frame.sample_rate = SOUND_RATE
     frame.planes[0].update(data.ljust(frame.planes[0].buffer_size, b"\0"))
     frame.pts, frame.time_base = start, Fraction(1, SOUND_RATE)

@@ -5,6 +5,7 @@ import os
 from filmfs.core.errors import BadCutList
 from filmfs.cutlists.cmx3600 import read_edl
 from filmfs.cutlists.model import CutList
+from filmfs.cutlists.timelines import read_timeline
 
 EDL = ".edl"
 TIMELINES = (".otio", ".fcpxml", ".xml", ".aaf", ".ale")
@@ -19,6 +20,9 @@ def is_list_name(name: str) -> bool:
 
 def read_list(data: bytes, name: str) -> CutList:
     """The cut list that a file is. Raises BadCutList, and Unsupported where a library that reads it is not there."""
-    if os.path.splitext(name)[1].lower() == EDL:
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix == EDL:
         return read_edl(data)
+    if suffix in TIMELINES:
+        return read_timeline(data, name)
     raise BadCutList(f"{name} is no kind of cut list that is read: {', '.join(SUFFIXES)}")

@@ -29,10 +29,12 @@ from filmfs.media.mxf_header import (
     Package,
     PackageTrack,
 )
-from filmfs.media.mxf_index import Index, join, read_segment
+from filmfs.media.mxf_index import Segment, join, read_segment
 from filmfs.media.mxf_partitions import Partition, read_partitions, stretches
 
 _SEGMENT_MAX = 256 << 20
+_PREDICTING = (b"\0\0\0", b"\0\0\1")  # what MPEG-2 and AVC frames begin with
+_DENOMINATOR_MAX = 10_000  # of a rate
 _SOUND_RATE = 0x3D03
 
 
@@ -121,12 +123,18 @@ def open_mxf(source: ByteSource) -> Mxf:
     if not parts:
         raise BadMedia("the essence of the film is not in the file")
     wrapped = next(each.essence for each in partitions if each.body_sid == body and each.essence is not None)
-    is_clip = _is_clip(source, wrapped, partitions, body)
-    length = wrapped.length if is_clip else max(part.stream + part.length for part in parts)
-    index = _index(source, partitions, (body, index_sid), length)
-    essence = read_clip(index, wrapped) if is_clip else read_frames(source, index, parts, _period(package))
-    if essence.pictures is None:
+    segments = _segments(source, partitions, body, index_sid)
+    index = join(segments, wrapped.length) if _is_clip(source, wrapped, partitions, body) else None
+    if index is not None and index.count:
+        essence = read_clip(index, wrapped)
+    else:
+        index = join(segments, max(part.stream + part.length for part in parts))
+        essence = read_frames(source, index, parts, _period(package))
+    pictures = essence.pictures
+    if pictures is None:
         raise BadMedia("the file has no picture")
+    if (index is None or not index.count) and source.read(pictures.offsets[0], 3) in _PREDICTING:
+        raise BadMedia("the file has no index table: nothing tells which frames stand by themselves")
     return Mxf(source, tuple(partitions), metadata, package, (body, index_sid), essence)
 
 
@@ -145,7 +153,10 @@ def _pictured(metadata: Metadata) -> tuple[Package, int, int]:
     found = [each for each in metadata.essence if each[0].picture is not None]
     if not found:
         raise BadMedia("the file has no picture" if metadata.essence else "the essence of the film is in other files")
-    if len(found) > 1 or any(each.is_sound for other in metadata.essence[1:] for each in other[0].tracks):
+    if max(found[0][1:]) >= 1 << 32:
+        raise BadMedia("the file gives its essence no number")
+    others = [each[0] for each in metadata.essence if each is not found[0]]
+    if len(found) > 1 or any(track.is_sound for other in others for track in other.tracks):
         raise BadMedia("the film's pictures and sound lie in several essence containers")
     return found[0]
 
@@ -158,20 +169,18 @@ def _is_clip(source: ByteSource, first: Klv, partitions: Sequence[Partition], bo
     return not any(each.is_essence for each in klvs_in(source, first.end, end))
 
 
-def _index(
-    source: ByteSource, partitions: Sequence[Partition], sids: tuple[int, int], essence_bytes: int
-) -> Index | None:
-    """The index table of the essence; None where there is none, or not of every frame."""
+def _segments(source: ByteSource, partitions: Sequence[Partition], body: int, index_sid: int) -> list[Segment]:
+    """The segments of the essence's index table."""
     places = [each for partition in partitions for each in partition.index]
     if sum(each.length for each in places) > _SEGMENT_MAX:
         raise BadMedia("the index table is larger than any film needs")
     segments = [read_segment(source.read(each.value, each.length)) for each in places]
-    return join([each for each in segments if each.sids in ((sids[1], sids[0]), (sids[1], 0))], essence_bytes)
+    return [each for each in segments if each.sids[1] in (body, 0) and index_sid in (each.sids[0], 0)]
 
 
 def _rate(package: Package) -> Fraction:
     rate = package.picture.rate if package.picture is not None else None
-    if rate is None or rate > 10_000:
+    if rate is None or rate > 10_000 or rate.denominator > _DENOMINATOR_MAX:
         raise BadMedia("the file does not say how many frames a second it has")
     return rate
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 from filmfs.core.errors import BadMedia
 from filmfs.core.ranges import FrameRange
-from filmfs.core.smpte import frames_per_day
+from filmfs.core.smpte import frames_per_day, nominal
 from filmfs.media.clipping import BLOCK, Clip, Run
 from filmfs.media.klv import (
     BODY,
@@ -271,8 +271,7 @@ def _later_timecode(film: Mxf, code: Set, frames: int) -> int:
     """The start of a time code so many frames on."""
     base, start = code.number(TIMECODE_BASE), code.number(START_TIMECODE, signed=True)
     drop = bool(code.number(DROP_FRAME))
-    nominal_rate = round(film.rate)
-    later = Fraction(frames * base, nominal_rate)
+    later = Fraction(frames * base, nominal(film.rate))
     if later.denominator != 1:
         raise BadMedia("the film's time code counts slower than its frames, and has no number for this one")
     rate = Fraction(base * 1000, 1001) if drop else Fraction(base)

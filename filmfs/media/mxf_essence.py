@@ -21,6 +21,7 @@ from filmfs.media.mxf_partitions import Stretch
 
 _ELEMENTS_MAX = 200  # of a content package
 _PERIOD_MAX = 64
+_FOUND_MIN = 2  # one may be a whole film in one piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,8 @@ class Essence:
         return [each for each in self.elements if _klv(each.key).is_sound]
 
 
-def read_clip(index: Index | None, wrapped: Klv) -> Essence:
-    """Essence in one piece. Raises BadMedia where nothing tells where its frames are."""
-    if index is None or not index.count:
-        raise BadMedia("the index table of the file is missing, or is of a part of it")
+def read_clip(index: Index, wrapped: Klv) -> Essence:
+    """Essence in one piece. Raises BadMedia."""
     units = array("Q", [offset + wrapped.value for offset in index.offsets])
     _check_order(units, wrapped.end)
     if index.unit_bytes:
@@ -92,9 +91,13 @@ def read_frames(source: ByteSource, index: Index | None, parts: Sequence[Stretch
     """Essence frame by frame; sound repeats the lengths of its pieces after `period` frames. Raises BadMedia."""
     if index is None or not index.count:
         units = array("Q", _found_units(source, parts))
+        ends = _ends(units, parts)
+        if parts and parts[-1].offset + parts[-1].length == source.size:
+            del units[-1:], ends[-1:]  # nothing comes after it: the file is cut off in it
+        if len(units) < _FOUND_MIN:
+            raise BadMedia("the file has no index table that tells where its frames are")
         entries = b"".join(b"\0\0\x80" + (unit - units[0]).to_bytes(8, "big") for unit in units)
         index = Index(0, len(units), 0, ENTRY, entries, b"")
-        ends = _ends(units, parts)
         return Essence(index, units, ends, _walked(source, units, ends), is_clip=False)
     units = _in_file(index.offsets, parts)
     ends = _ends(units, parts)
@@ -155,7 +158,7 @@ def _found_units(source: ByteSource, parts: Sequence[Stretch]) -> Iterator[int]:
             if not each.is_essence and not each.is_fill:
                 break
             first = first or each.key
-            if each.key == first and each.end < source.size:
+            if each.key == first:
                 yield each.start
 
 
@@ -175,7 +178,7 @@ def _package(source: ByteSource, start: int, end: int) -> list[Klv]:
     for each in klvs_in(source, start, end):
         if each.is_essence:
             found.append(each)
-        if len(found) > _ELEMENTS_MAX or each.end > end:
+        if len(found) > _ELEMENTS_MAX or each.end > end or each.length >= 1 << 32:
             raise BadMedia(f"the frame at {start} has too many elements, or is cut off")
     return found
 
@@ -276,7 +279,7 @@ def _walked(source: ByteSource, units: "array[int]", ends: "array[int]") -> tupl
             if each.is_picture or each.is_sound:
                 offsets, sizes = columns.setdefault(each.key, (array("Q"), array("I")))
                 offsets.append(each.value)
-                sizes.append(min(each.length, 0xFFFFFFFF))
+                sizes.append(each.length)
         if any(len(offsets) != number + 1 for offsets, _ in columns.values()):
             raise BadMedia(f"frame {number} does not have the elements that others have")
     return tuple(Element(key, offsets, sizes, 0) for key, (offsets, sizes) in columns.items())

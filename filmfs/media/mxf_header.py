@@ -17,7 +17,7 @@ _TAPE_DESCRIPTOR = 0x012E
 _MATERIAL, _SOURCE = 0x0136, 0x0137
 _ESSENCE_DATA, _TIMECODE, _CLIP = 0x0123, 0x0114, 0x0111
 _PRIMER_ITEM = 18
-_SETS_MAX, _TRACKS_MAX = 20_000, 1000
+_SETS_MAX, _TRACKS_MAX, _CONTAINERS_MAX = 20_000, 1000, 64
 UID, NAME, PACKAGE_UID, TRACKS, DESCRIPTOR = 0x3C0A, 0x4402, 0x4401, 0x4403, 0x4701
 TRACK_ID, TRACK_NUMBER, EDIT_RATE, ORIGIN, SEQUENCE = 0x4801, 0x4804, 0x4B01, 0x4B02, 0x4803
 DEFINITION, DURATION, COMPONENTS = 0x0201, 0x0202, 0x1001
@@ -110,7 +110,10 @@ class Metadata:
         """The file packages whose essence is in the file, with their BodySID and IndexSID."""
         packages = {each.value(PACKAGE_UID): each for each in self.of_kind(_SOURCE)}
         found = []
-        for data in self.of_kind(_ESSENCE_DATA):
+        containers = self.of_kind(_ESSENCE_DATA)
+        if len(containers) > _CONTAINERS_MAX:
+            raise BadMedia(f"the file says that it has {len(containers)} essence containers")
+        for data in containers:
             linked = packages.get(data.value(LINKED_PACKAGE))
             if linked is not None:
                 found.append((Package(self, linked), data.number(BODY_SID), data.number(INDEX_SID)))

@@ -19,7 +19,8 @@ from filmfs.media.mxf_header import Set
 
 EDIT_RATE, START, DURATION, UNIT_BYTES = 0x3F0B, 0x3F0C, 0x3F0D, 0x3F05
 INDEX_SID, BODY_SID, SLICES, POSITIONS, DELTAS, ENTRIES = 0x3F06, 0x3F07, 0x3F08, 0x3F0E, 0x3F09, 0x3F0A
-FRAMES_MAX = 10_000_000  # two days at 50 a second
+FRAMES_MAX = 4_500_000  # a day at 50 a second
+_WIDTH_MAX = 4096  # of an entry
 _PREDICTED = 0x30  # flags of entries that need others: forward and backward
 ENTRY = 11
 
@@ -69,6 +70,8 @@ def read_segment(data: bytes) -> Segment:
     if not 0 <= start < FRAMES_MAX or count < 0 or count > FRAMES_MAX or slices > 64:
         raise BadMedia(f"a segment of the index table says that it is of {count} frames from {start} on")
     unit_bytes = found.number(UNIT_BYTES)
+    if width > _WIDTH_MAX or unit_bytes >= 1 << 32:
+        raise BadMedia("a segment of the index table has frames or entries that are too long")
     if not unit_bytes:
         count = min(count or held, held)
     sids = found.number(INDEX_SID), found.number(BODY_SID)

@@ -176,7 +176,6 @@ def _sound_track(film: Mxf, sound: _Sound, number: int, length: int, contents: d
         raise BadMedia(f"the sound of some frames is no whole number of samples of {block} bytes")
     total = sum(sizes) // block
     before = sum(sizes[: film.first]) // block
-    heard = round(film.frames * sound.rate / film.rate)
     found = contents.get((sizes.tobytes(), block))
     if found is None:
         found = _chunks_of_one(sizes[0] // block) if min(sizes) == max(sizes) else _chunks_of_many(sizes, block)
@@ -189,7 +188,7 @@ def _sound_track(film: Mxf, sound: _Sound, number: int, length: int, contents: d
         _chunk_offsets(sound.element.offsets),
     ]
     edits = writing.edits([(length, before)])
-    return _track(number, SOUND, min(length, heard << 20), (0, 0), edits, _media(SOUND, sound.rate, total, tables))
+    return _track(number, SOUND, length, (0, 0), edits, _media(SOUND, sound.rate, total, tables))
 
 
 def _chunks_of_one(samples: int) -> bytes:

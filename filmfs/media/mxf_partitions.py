@@ -18,7 +18,7 @@ _PACK_BYTES = 88
 _PACK_MAX = 1 << 16
 _GENERIC_STREAM = 0x11  # partitions of that status have subtitles and the like (ST 410)
 _OPEN = (1, 3)
-_METADATA_MAX = 64 << 20
+_METADATA_MAX = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,14 @@ from filmfs.core.errors import BadMedia
 from filmfs.core.ranges import FrameRange
 from filmfs.media.clipping import Run
 from filmfs.media.clips import plan
+from filmfs.media.mxf import open_mxf
+from filmfs.media.mxf_clips import plan_mxf
+from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import open_quicktime
 from tests.footage import Film
 from tests.media.mutations import mutated
 from tests.media.test_clips import FILMS, InMemory
+from tests.media.test_mxf import FILMS as MXF_FILMS
 
 INPUTS = int(os.environ.get("FILMFS_HOSTILE_FILMS", "300"))  # of each film
 SEED = int(os.environ.get("FILMFS_SEED", "1"))
@@ -44,3 +48,30 @@ def test_a_wounded_film_is_refused_or_cut_inside_its_bounds(name: str, tmp_path:
             assert time.process_time() - began < LONGEST_S, f"input {number}"
         for piece in clip.pieces:
             assert not isinstance(piece, Run) or 0 <= piece.offset <= piece.end <= len(data), f"input {number}"
+
+
+def wounded_mxf(film: Film, directory: Path, name: str) -> Iterator[tuple[int, bytes]]:
+    """Wounds in the header, in the first frames, or in what stands behind the last."""
+    data = film.write(directory / name).read_bytes()
+    for number in range(INPUTS):
+        chance = random.Random(SEED * 1_000_000 + number)
+        start, length = chance.choice(((0, 7168), (0, 16_384), (2560, 4608), (len(data) - 4096, 4096)))
+        yield number, data[:start] + mutated(data[start : start + length], chance, is_mxf=True) + data[start + length :]
+
+
+@pytest.mark.parametrize("name", ["dnxhr.mxf", "prores.mxf", "long group.mxf", "atom.mxf", "intra.mxf"])
+def test_a_wounded_mxf_film_is_refused_or_cut_inside_its_bounds(name: str, tmp_path: Path) -> None:
+    for number, data in wounded_mxf(MXF_FILMS[name], tmp_path, name):
+        for is_movie in (False, True):
+            began = time.process_time()
+            try:
+                film = open_mxf(InMemory(data))
+                assert film.reel is None or film.counting
+                frames = FrameRange(film.counting.frames // 2, min(5, film.counting.frames))
+                clip = plan(movie_of(film, frames), frames) if is_movie else plan_mxf(film, frames)
+            except BadMedia:
+                continue
+            finally:
+                assert time.process_time() - began < LONGEST_S, f"input {number}"
+            for piece in clip.pieces:
+                assert not isinstance(piece, Run) or 0 <= piece.offset <= piece.end <= len(data), f"input {number}"
