@@ -5,7 +5,7 @@ whenever and wherever it is made (`media.clips`).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -178,18 +178,19 @@ def clip_of(film: Film, extents: ExtentMap, *asked: Asked, suffix: str | None = 
     wanted = (suffix or film.suffix).lower()
     name = f"{os.path.splitext(film.name)[0]}@{canonical(frames, counting)}{wanted}"
     clip = film.plan(frames, counting, wanted)
-    return FilmClip(film, asked[-1], counting, frames, name, _map_of(clip, extents))
+    return FilmClip(film, asked[-1], counting, frames, name, map_of(clip, [extents]))
 
 
-def _map_of(clip: Clip, source: ExtentMap) -> ExtentMap:
+def map_of(clip: Clip, sources: Sequence[ExtentMap]) -> ExtentMap:
+    """What a clip is made of, whose runs are of files that `sources` are."""
     builder = MapBuilder(ExtentMap())
-    for extent in _extents(clip, source):
+    for extent in _extents(clip, sources):
         builder.write(extent)
     builder.truncate(clip.size)
     return builder.value
 
 
-def _extents(clip: Clip, source: ExtentMap) -> Iterator[Extent]:
+def _extents(clip: Clip, sources: Sequence[ExtentMap]) -> Iterator[Extent]:
     at = 0
     for piece in clip.pieces:
         if isinstance(piece, bytes):
@@ -197,7 +198,7 @@ def _extents(clip: Clip, source: ExtentMap) -> Iterator[Extent]:
             at += len(piece)
             continue
         if not isinstance(piece, Hole):
-            for part in source.pieces(piece.offset, piece.end):
+            for part in sources[piece.source].pieces(piece.offset, piece.end):
                 if isinstance(part, Extent):
                     yield Extent(at + part.offset - piece.offset, part.length, part.source, part.source_offset)
         at += piece.length

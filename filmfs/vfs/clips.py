@@ -73,7 +73,7 @@ class FilmRecipe:
     def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
         """Looks at the film. Raises BadMedia, and what the disk says."""
         facts = shelf.film(self.source, maps).facts()
-        return Made(ExtentMap(), _attributes({"timecode.start": str(facts["start"]), **film_told(facts)}))
+        return Made(ExtentMap(), as_attributes({"timecode.start": str(facts["start"]), **film_told(facts)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,11 @@ def told_of(clip: FilmClip) -> Mapping[bytes, bytes]:
         "accuracy": "exact",
         **film_told(clip.film.facts(clip.asked)),
     }
-    return _attributes(told)
+    return as_attributes(told)
 
 
-def _attributes(told: Mapping[str, str]) -> Mapping[bytes, bytes]:
+def as_attributes(told: Mapping[str, str]) -> Mapping[bytes, bytes]:
+    """What is told under names of ours, as extended attributes."""
     return {f"user.filmfs.{name}".encode(): value.encode() for name, value in told.items()}
 
 

@@ -1,21 +1,57 @@
-"""What the clips of a cut list are on the mount: `cut.edl@clips/`, with a report of what became of each event."""
+"""What a cut list is on the mount: a folder of clips, `cut.edl@clips/`, and a movie, `cut.edl@conform.mov`.
 
-from filmfs.archive.assembly import Piece, assemble
+The folder has a report of what became of each event, and of why there is no movie.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from filmfs.archive.assembly import Assembly, Piece, assemble
 from filmfs.archive.library import Library
+from filmfs.archive.programme import Programme, programme_of
 from filmfs.archive.reporting import report_of
 from filmfs.core.errors import BadCutList, FilmFSError, NotHashed
-from filmfs.core.ids import FileId
+from filmfs.core.extents import ExtentMap
+from filmfs.core.ids import ContentId, FileId
+from filmfs.core.smpte import label_of
 from filmfs.cutlists.reading import SIZE_MAX, read_list
 from filmfs.store.contents import Contents
+from filmfs.timecode.shelf import Shelf
 from filmfs.versioning.rows import Inode
 from filmfs.versioning.view import View
-from filmfs.vfs.clips import ClipRecipe
-from filmfs.vfs.derived import Derived
+from filmfs.vfs.clips import ClipRecipe, as_attributes
+from filmfs.vfs.derived import Derived, Made
 from filmfs.vfs.folders import Child, Held, MadeChild
 from filmfs.vfs.texts import TextRecipe
 
 CLIPS = "@clips"
+MOVIE = "@conform.mov"
 REPORT = b"REPORT.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class ConformRecipe:
+    """A programme as one movie."""
+
+    programme: Programme
+    kept: Contents = field(compare=False, repr=False)
+
+    @property
+    def contents(self) -> tuple[ContentId, ...]:
+        """What it needs."""
+        return tuple(content for source in self.programme.sources for content in source.contents)
+
+    @property
+    def identity(self) -> str:
+        """All that the bytes depend on, as text."""
+        return self.programme.identity
+
+    def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
+        """Makes it. Raises BadMedia, and what the disk says."""
+        programme = self.programme
+        start = label_of(programme.start, programme.rate, drop=programme.drop)
+        told = {"timecode.start": str(start), "timecode.rate": str(programme.rate), "accuracy": "exact"}
+        return Made(programme.movie(self.kept, shelf, maps), as_attributes(told))
 
 
 class CutFolder:
@@ -44,10 +80,21 @@ class CutFolder:
             else:
                 if made is not None and piece.name is not None:
                     children[piece.name.encode(errors="surrogateescape")] = made
-        report = report_of(name, assembly, refused, "it is not built yet")
+        movie = self._movie(assembly, library, file, inode)
+        why = str(movie) if isinstance(movie, FilmFSError) else None
+        report = report_of(name, assembly, refused, why)
         children[REPORT] = MadeChild(TextRecipe(report.encode(errors="replace")), file, inode)
         waiting = any(isinstance(piece.error, NotHashed) for piece in assembly.pieces)
-        return Held(children, is_whole=not waiting)
+        return Held(children, movie, is_whole=not waiting)
+
+    def _movie(self, assembly: Assembly, library: Library, file: FileId, inode: Inode) -> MadeChild | FilmFSError:
+        """All of a list as one movie, or the reason why there is none."""
+        try:
+            recipe = ConformRecipe(programme_of(assembly, library), self._contents)
+            self._derived.make_now(recipe, {each: self._contents.map_of(each) for each in recipe.contents})
+        except FilmFSError as error:
+            return error
+        return MadeChild(recipe, file, inode)
 
     def _clip(self, library: Library, piece: Piece) -> MadeChild | None:
         if piece.path is None or piece.frames is None or piece.asked is None:

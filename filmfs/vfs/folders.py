@@ -39,9 +39,13 @@ Children = Mapping[bytes, Child]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a folder holds; `is_whole`: nothing of it waits for a file to be hashed."""
+    """What a folder holds; `is_whole`: nothing of it waits for a file to be hashed.
+
+    `movie` is all of it as one file, or the reason why there is none.
+    """
 
     children: Children
+    movie: MadeChild | FilmFSError | None = None
     is_whole: bool = True
 
 
@@ -127,13 +131,17 @@ class Folders:
             self._built.pop(key, None)
 
     def children(self, key: FolderKey) -> Children:
+        """The children of a folder. Raises as `held`."""
+        return self.held(key).children
+
+    def held(self, key: FolderKey) -> Held:
         """What a folder holds. Raises why it cannot be, and Stale when it is not known."""
         built = self._known(key)
         if built is None:
             raise Stale("the folder is forgotten; look it up again")
         if isinstance(built.outcome, FilmFSError):
             raise built.outcome
-        return built.outcome.children
+        return built.outcome
 
     def _known(self, key: FolderKey) -> _Built | None:
         with self._lock:

@@ -2,7 +2,7 @@
 
     scene@01.00.00.00-01.00.30.00.mov   a clip of the film beside it (`clips`)
     sh010@1011-1020/                    the frames of a range of an image sequence (`sequences`)
-    cut.edl@clips/                      the clips of a cut list (`cuts`)
+    cut.edl@clips/                      the clips of a cut list (`cuts`), and cut.edl@conform.mov all of it as a movie
 
 Finding one takes two steps: what `before_…` gives is done in another thread, then `find…` waits for no disk.
 """
@@ -23,7 +23,7 @@ from filmfs.versioning.buffers import Buffers
 from filmfs.versioning.rows import Entry, Inode, Kind
 from filmfs.versioning.view import View
 from filmfs.vfs.clips import FilmRecipe, clip_asked
-from filmfs.vfs.cuts import CLIPS, CutFolder
+from filmfs.vfs.cuts import CLIPS, MOVIE, CutFolder
 from filmfs.vfs.derived import Derived
 from filmfs.vfs.folders import Child, FolderKey, FolderNode, Folders, Held, MadeChild, State
 from filmfs.vfs.nodes import Attributes, NodeId, Space, split_node
@@ -34,6 +34,8 @@ from filmfs.vfs.spaces import Spaces
 
 AT = b"@"
 """In names that may ask for what is made of a file."""
+
+_MOVIE = MOVIE.encode()
 
 Work = Callable[[], None]
 
@@ -75,7 +77,10 @@ class Offers:
                 return None
             folder = self._folder_asked(space, view, directory, name)
             if folder is not None:
-                return self._before_children(folder, view, patient=patient)
+                if self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view, None):
+                    self.folders.forget(folder.key)
+                work = self._before_children(folder, view, patient=patient)
+                return work or (self._before_movie(folder) if name.endswith(_MOVIE) else None)
             asked = clip_asked(view, self._sidecars(space, view), directory, name)
         except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find` will tell
             return None
@@ -92,7 +97,9 @@ class Offers:
         view = self._spaces.view(space)
         folder = self._folder_asked(space, view, directory, name)
         if folder is not None:
-            self.folders.children(folder.key)
+            held = self.folders.held(folder.key)
+            if name.endswith(_MOVIE):
+                return self._movie(space, held)
             return self.folders.find(FolderNode(folder.key, parent, name, folder.inode))
         asked = clip_asked(view, self._sidecars(space, view), directory, name)
         if asked is None:
@@ -127,9 +134,10 @@ class Offers:
 
     def _folder_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> "_FolderAsked | None":
         text = name.decode(errors="surrogateescape")
-        if text.endswith(CLIPS) and is_list_name(text.removesuffix(CLIPS)):
-            entry = view.find(directory, name.removesuffix(CLIPS.encode()))
-            return None if entry is None else self._list_asked(space, view, entry)
+        for suffix in (CLIPS, MOVIE):
+            if text.endswith(suffix) and is_list_name(text.removesuffix(suffix)):
+                entry = view.find(directory, name.removesuffix(suffix.encode()))
+                return None if entry is None else self._list_asked(space, view, entry)
         asked = sequence_asked(view, directory, text)
         if asked is None:
             return None
@@ -162,6 +170,17 @@ class Offers:
 
         return OnDurable(self.folders.making(folder.key, folder.state, with_still_tree))
 
+    def _before_movie(self, folder: "_FolderAsked") -> Work | None:
+        movie = self.folders.held(folder.key).movie
+        return self.derived.before_find(movie.recipe) if isinstance(movie, MadeChild) else None
+
+    def _movie(self, space: Space, held: Held) -> Attributes:
+        if isinstance(held.movie, FilmFSError):
+            raise NotFound(f"there is no conformed movie: {held.movie}")
+        if held.movie is None:
+            raise NotFound("that is no cut list")
+        return self.derived.find(held.movie.recipe, space, held.movie.file, held.movie.inode)
+
     # Inside such a folder
 
     def before_children(self, folder: FolderNode, name: bytes | None = None, *, patient: bool) -> Work | None:
@@ -175,12 +194,12 @@ class Offers:
             asked = self._folder_of(folder, view)
             if asked is None:
                 return None
-            if self.folders.is_fresh(asked.key, asked.state) and self._are_others(folder, view, name):
+            if self.folders.is_fresh(asked.key, asked.state) and self._are_others(asked.key, view, name):
                 self.folders.forget(asked.key)
             work = self._before_children(asked, view, patient=patient)
             if work is not None:
                 return work
-            for child in self._children(folder, name).values():
+            for child in self._children(folder.key, name).values():
                 if isinstance(child, MadeChild) and (work := self.derived.before_find(child.recipe)) is not None:
                     return work
         except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find_in` or `children` will tell
@@ -206,8 +225,8 @@ class Offers:
                 continue
             yield name, found.node if isinstance(found, Attributes) else found
 
-    def _children(self, folder: FolderNode, name: bytes | None) -> Mapping[bytes, Child]:
-        children = self.folders.children(folder.key)
+    def _children(self, key: FolderKey, name: bytes | None) -> Mapping[bytes, Child]:
+        children = self.folders.children(key)
         if name is None:
             return children
         return {name: children[name]} if name in children else {}
@@ -216,9 +235,9 @@ class Offers:
         """A folder as it would be found now."""
         return self._folder_asked(folder.key.space, view, split_node(folder.parent)[1], folder.name)
 
-    def _are_others(self, folder: FolderNode, view: View, name: bytes | None) -> bool:
-        """Whether a film that a folder's children are made of is another now."""
-        for child in self._children(folder, name).values():
+    def _are_others(self, key: FolderKey, view: View, name: bytes | None) -> bool:
+        """Whether a film that a folder's children, or one of them, are made of is another now."""
+        for child in self._children(key, name).values():
             if isinstance(child, MadeChild) and child.recipe.contents:
                 inode = view.inode(child.file)
                 if inode is None or inode.content != child.recipe.contents[0]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.drive import Drive
-from tests.footage import Film, pictures
+from tests.footage import Film, pictures, samples, timecode
 from tests.mount.syscalls import fails
 
 pytestmark = pytest.mark.mount
@@ -157,3 +157,54 @@ def test_a_range_of_a_sequence_is_a_directory_of_the_frames_themselves(work: Pat
         fails(errno.ENOENT, os.stat, work / f"{name}@{beyond}")
     os.unlink(frames / f"{name}.1012.exr")
     fails(errno.ENOENT, os.listdir, folder)  # who asks for three frames shall not get two
+
+
+PROGRAMME = """TITLE: programme
+FCM: NON-DROP FRAME
+
+001  A001     V     C        01:00:00:00 01:00:00:10 10:00:00:00 10:00:00:10
+* FROM CLIP NAME: A001.mov
+002  A001     B     C        01:00:01:00 01:00:01:20 10:00:00:10 10:00:01:06
+003  A001     V     C        01:00:00:05 01:00:00:09 10:00:01:06 10:00:01:10
+"""
+
+
+def test_a_cut_list_is_a_movie_in_record_order(room: Path, card: Path) -> None:
+    (room / "programme.edl").write_text(PROGRAMME)
+    movie = room / "programme.edl@conform.mov"
+    whole = pictures(card / "A001.mov")
+    assert pictures(movie) == whole[0:10] + whole[24:44] + whole[5:9]
+    assert timecode(movie) == "10:00:00:00"
+    width = len(samples(card / "A001.mov")) // (48 * 2000)
+    heard = samples(movie)
+    assert heard == bytes(10 * 2000 * width) + samples(card / "A001.mov")[
+        24 * 2000 * width : 44 * 2000 * width
+    ] + bytes(4 * 2000 * width)
+    assert os.getxattr(movie, "user.filmfs.source") == b"main:programme.edl"
+    assert "conformed movie: is there" in (room / "programme.edl@clips" / "REPORT.txt").read_text()
+    shutil.copy(card / "again.mov", room / "day1" / "A001.mov")
+    again = pictures(card / "again.mov")
+    assert pictures(movie) == again[0:10] + again[24:44] + again[5:9]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("003  A001     V     C   ", "003  A001     V     D 008", "event 003 begins with a dissolve"),
+        ("10:00:01:06 10:00:01:10", "10:00:01:07 10:00:01:11", "event 003 has 1 frames of nothing before it"),
+        ("00:05 01:00:00:09", "00:05 01:00:00:10", "event 003 has 5 frames of its film for 4 of the record"),
+        ("003  A001", "003  BL  ", "event 003 is black"),
+        ("003  A001", "003  Z999", "event 003 has no film"),
+        ("002  A001     B ", "002  A001     A2", "event 003 has 20 frames of nothing before it"),
+        ("003  A001", "M2   A001       048.0                01:00:01:00\n003  A001", "event 002 is shown at another speed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_one_movie_is_not_there_and_the_report_says_why(
+    room: Path, before: str, after: str, says: str
+) -> None:
+    assert before in PROGRAMME
+    (room / "programme.edl").write_text(PROGRAMME.replace(before, after))
+    fails(errno.ENOENT, os.stat, room / "programme.edl@conform.mov")
+    report = (room / "programme.edl@clips" / "REPORT.txt").read_text()
+    assert "conformed movie: none, because" in report
+    assert says in report
