@@ -209,10 +209,10 @@ def _between(line: str, words: list[str], before: int) -> str:
 def _spans(points: list[Point], *, record_drop: bool, source_drop: bool) -> tuple[Span, Span]:
     """Source and record. Where one of a line's labels is marked as drop-frame, those without the mark are non-drop."""
     marks = [isinstance(point, Label) and bool(point.drop) for point in points]
-    plain = [replace(point, drop=None) if isinstance(point, Label) else point for point in points]
     if any(marks):
         source_drop, record_drop = any(marks[:2]), any(marks[2:])
-    return Span(plain[0], plain[1], source_drop), Span(plain[2], plain[3], record_drop)
+        points = [replace(point, drop=None) if isinstance(point, Label) else point for point in points]
+    return Span(points[0], points[1], source_drop), Span(points[2], points[3], record_drop)
 
 
 def _halves_that_miss(events: list[Event]) -> list[str]:

@@ -6,12 +6,14 @@ AA          channels 1 and 2                    NONE    none of these; `AUD 3 4`
 """
 
 import re
+from functools import lru_cache
 
 from filmfs.cutlists.model import Tracks
 
 _TRACK = re.compile(r"NONE|(V)(\d{0,2})|(AA)|(A)(\d{0,2})|(B)|[/,]", re.ASCII)
 
 
+@lru_cache(256)
 def read_tracks(word: str) -> Tracks | None:
     """What a word in the tracks' column means; None if nothing."""
     picture, sounds, layer, at, upper = False, set[int](), 1, 0, word.upper()

@@ -196,7 +196,7 @@ def test_a_cut_list_is_a_movie_in_record_order(room: Path, card: Path) -> None:
         ("003  A001", "003  BL  ", "event 003 is black"),
         ("003  A001", "003  Z999", "event 003 has no film"),
         ("002  A001     B ", "002  A001     A2", "event 003 has 20 frames of nothing before it"),
-        ("003  A001", "M2   A001       048.0                01:00:01:00\n003  A001", "event 002 is shown at another speed"),
+        ("003  A001", "M2   A001       048.0                01:00:01:00\n003  A001", "002 is shown at another speed"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_one_movie_is_not_there_and_the_report_says_why(
