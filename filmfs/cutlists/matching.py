@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from filmfs.core.errors import BadTimecode
+from filmfs.core.smpte import frames_per_day
 from filmfs.cutlists.candidates import Candidate, Index, path_parts
 from filmfs.cutlists.model import CutList, Event, Span
 
@@ -164,8 +165,7 @@ class Matcher:
             first, end = (source.number(point, facts.rate, drop=facts.drop) for point in (source.first, source.end))
         except BadTimecode:
             return False
-        low, high = min(first, end), max(first, end, first + 1)
-        return facts.start <= low and high <= facts.end
+        return _has(facts, first, end) or (end < first and _has(facts, end, first))  # backwards, as some write it
 
     def _is_of(self, one: Candidate, reel: str | None) -> bool:
         facts = self._facts(one)
@@ -180,6 +180,17 @@ class Matcher:
 def _nothing_called(event: Event) -> str:
     asked = [repr(name) for name in (event.source_file, event.clip_name, event.reel) if name]
     return f"nothing is called {' or '.join(asked)}" if asked else "it names no file, clip or reel"
+
+
+def _has(facts: Facts, first: int, end: int) -> bool:
+    """Whether a file has the frames [first, end), which its labels say modulo a day."""
+    if facts.start is None or facts.end is None:
+        return False
+    if facts.rate is None:
+        return facts.start <= first and max(end, first + 1) <= facts.end
+    day = frames_per_day(facts.rate, drop=facts.drop)
+    into, length = (first - facts.start) % day, (end - first) % day
+    return facts.start + into + max(length, 1) <= facts.end
 
 
 def _ambiguous(found: list[Candidate], by: str, *, covered: bool) -> Ambiguous:

@@ -121,6 +121,26 @@ def test_a_file_counts_its_own_way() -> None:
     assert path(found("* FROM CLIP NAME: A", two, facts)) == "one/A.mov"
 
 
+@pytest.mark.parametrize(
+    ("source", "has"),
+    [
+        ("23:59:50:00 23:59:51:00", True),
+        ("23:59:50:00 00:00:01:00", True),
+        ("00:00:01:00 00:00:02:00", True),
+        ("00:00:01:00 00:00:00:00", True),  # backwards
+        ("00:00:01:00 00:00:31:00", False),
+        ("23:59:40:00 00:00:01:00", False),
+    ],
+)
+def test_a_file_may_pass_midnight(source: str, has: bool) -> None:
+    late = Facts(start=24 * HOUR - 360, end=24 * HOUR + 360, rate=R24)
+    cuts = read_edl(f"001 A001_C00 V C {source} 10:00:00:00 10:00:01:00", R24)
+
+    (result,) = match(cuts, files("A001_C003.mov"), {"A001_C003.mov": late}.get)
+
+    assert isinstance(result, Matched if has else Missing)
+
+
 def test_no_file_is_opened_where_a_name_tells() -> None:
     asked: list[str] = []
     cuts = read_edl("001 AX V C 01:00:00:00 01:00:10:00 10:00:00:00 10:00:10:00\n* FROM CLIP NAME: A", R24)
