@@ -1,0 +1,160 @@
+"""`filmfs conform` as a person uses it."""
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from filmfs.core import errors
+from filmfs.cutlists.cmx3600 import read_edl
+from tests.drive import Drive, answer
+from tests.footage import Film, pictures, samples, timecode
+
+RATE = Fraction(24)
+EDL = """TITLE: the cut
+FCM: NON-DROP FRAME
+
+001  A001     V     C        01:00:00:00 01:00:00:10 10:00:00:00 10:00:00:10
+* FROM CLIP NAME: A001.mov
+002  A001     B     C        01:00:01:00 01:00:01:20 10:00:00:10 10:00:01:06
+003  A001     V     C        01:00:00:05 01:00:00:09 10:00:01:06 10:00:01:10
+"""
+LACKING = EDL + "004  B777     V     C        01:00:00:05 01:00:00:09 10:00:01:10 10:00:01:14\n"
+
+
+@pytest.fixture(scope="module")
+def shoot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Drive, Path]:
+    """An archive with a film of 48 frames and lists that mean it, and the film as it was."""
+    directory = tmp_path_factory.mktemp("shoot")
+    drive = Drive(directory)
+    (directory / "card" / "day 1").mkdir(parents=True)
+    path = Film(frames=48).write(directory / "card" / "day 1" / "A001.mov")
+    lists = {
+        "cut": EDL,
+        "lacking": LACKING,
+        "dissolve": EDL.replace("003  A001     V     C   ", "003  A001     V     D 002"),
+    }
+    for name, text in lists.items():
+        (directory / "card" / f"{name}.edl").write_text(text)
+    (directory / "card" / "noise.edl").write_bytes(bytes(range(256)))
+    drive.filmfs("add", f"{directory / 'card'}/")
+    return drive, path
+
+
+def test_to_a_directory_go_the_stretches_that_are_used_and_lists_that_are_linked_to_them(
+    shoot: tuple[Drive, Path], tmp_path: Path
+) -> None:
+    drive, path = shoot
+    facts = drive.facts("conform", "main:cut.edl", "-o", tmp_path / "media", "--handles", 3)
+    assert [(file["name"], file["frames"], file["events"]) for file in facts["files"]] == [
+        ("A001_S000.mov", 13, 2),
+        ("A001_S001.mov", 26, 1),
+    ]
+    assert sorted(os.listdir(tmp_path / "media")) == [
+        "A001_S000.mov",
+        "A001_S001.mov",
+        "REPORT.txt",
+        "cut.edl",
+        "cut.otio",
+    ]
+    whole = pictures(path)
+    assert pictures(tmp_path / "media" / "A001_S000.mov") == whole[0:13]
+    assert pictures(tmp_path / "media" / "A001_S001.mov") == whole[21:47]
+    assert timecode(tmp_path / "media" / "A001_S001.mov") == "01:00:00:21"
+    linked, before = read_edl((tmp_path / "media" / "cut.edl").read_bytes()), read_edl(EDL)
+    assert [event.clip_name for event in linked.events] == ["A001_S000.mov", "A001_S001.mov", "A001_S000.mov"]
+    assert [(e.source, e.record) for e in linked.events] == [(e.source, e.record) for e in before.events]
+    timeline = json.loads((tmp_path / "media" / "cut.otio").read_text())
+    clip = timeline["tracks"]["children"][0]["children"][1]
+    assert clip["source_range"]["start_time"]["value"] == 24 * 3600 + 24
+    reference = next(iter(clip["media_references"].values()))
+    assert (reference["target_url"], reference["available_range"]["start_time"]["value"]) == ("A001_S001.mov", 86421)
+
+
+def test_the_linked_list_and_its_media_are_again_what_the_list_was(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, path = shoot
+    drive.filmfs("conform", "main:cut.edl", "-o", tmp_path / "media", "--handles", 3)
+    other = Drive(tmp_path / "other")
+    other.filmfs("add", f"{tmp_path / 'media'}/")
+    other.filmfs("conform", "main:cut.edl", "-o", tmp_path / "again.mov")
+    whole = pictures(path)
+    assert pictures(tmp_path / "again.mov") == whole[0:10] + whole[24:44] + whole[5:9]
+
+
+def test_to_a_file_goes_the_programme_in_record_order(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, path = shoot
+    facts = drive.facts("conform", "main:cut.edl", "-o", tmp_path / "programme.mov")
+    whole = pictures(path)
+    assert pictures(tmp_path / "programme.mov") == whole[0:10] + whole[24:44] + whole[5:9]
+    assert timecode(tmp_path / "programme.mov") == "10:00:00:00"
+    assert len(samples(tmp_path / "programme.mov")) == len(samples(path)) * 34 // 48
+    assert facts["size"] == (tmp_path / "programme.mov").stat().st_size
+
+
+def test_what_has_no_media_is_named_and_the_rest_is_done(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, _ = shoot
+    done = answer("conform", drive.root, "main:lacking.edl", "-o", tmp_path / "media")
+    assert done.returncode == errors.LeftOut.exit_code
+    assert "event 004" in done.stdout + done.stderr
+    assert "nothing is called 'B777'" in done.stdout + done.stderr
+    assert len(list((tmp_path / "media").glob("*.mov"))) == 2
+
+
+def test_what_cannot_be_one_movie_is_refused_with_the_event(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, _ = shoot
+    for name, says in (("lacking", "event 004 has no film"), ("dissolve", "event 003 begins with a dissolve")):
+        done = answer("conform", drive.root, f"main:{name}.edl", "-o", tmp_path / "movie.mov")
+        assert done.returncode == errors.BadMedia.exit_code
+        assert says in done.stderr
+        assert not (tmp_path / "movie.mov").exists()
+        assert says in drive.filmfs("conform", f"main:{name}.edl", "--explain")
+
+
+def test_explain_writes_nothing_and_says_what_each_event_is(shoot: tuple[Drive, Path]) -> None:
+    drive, _ = shoot
+    facts = drive.facts("conform", "main:cut.edl", "--explain", "--handles", 2)
+    assert [event["path"] for event in facts["events"]] == ["day 1/A001.mov"] * 3
+    assert facts["events"][1] | {"found_by": None} == {
+        "number": "002",
+        "line": 6,
+        "clip": "002_A001.mov",
+        "path": "day 1/A001.mov",
+        "found_by": None,
+        "first_frame": 22,
+        "frames": 24,
+        "handles": [2, 2],
+        "reason": None,
+    }
+    assert (facts["rate"], facts["no_conform_because"]) == ("24", None)
+
+
+def test_nothing_that_is_there_is_written_over(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, _ = shoot
+    (tmp_path / "A001_S001.mov").write_text("mine")
+    (tmp_path / "m.mov").write_text("mine")
+    for target in (tmp_path, tmp_path / "m.mov"):
+        done = answer("conform", drive.root, "main:cut.edl", "-o", target)
+        assert done.returncode == errors.Exists.exit_code
+    assert sorted(os.listdir(tmp_path)) == ["A001_S001.mov", "m.mov"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["main:noise.edl", "--explain"], errors.BadCutList),
+        (["main:day 1", "--explain"], errors.IsADirectory),
+        (["main:day 1/A001.mov", "--explain"], errors.BadCutList),
+        (["main:nope.edl", "--explain"], errors.NotFound),
+        (["main:cut.edl"], errors.Usage),
+        (["main:cut.edl", "--explain", "--rate", "23"], None),
+        (["main:cut.edl", "--explain", "--rate", "many"], errors.BadTimecode),
+    ],
+)
+def test_bad_input_is_told_in_a_sentence(
+    shoot: tuple[Drive, Path], arguments: list[str], error: type[errors.FilmFSError] | None
+) -> None:
+    done = answer("conform", shoot[0].root, *arguments)
+    assert done.returncode == (0 if error is None else error.exit_code), done.stderr
+    assert done.stderr.startswith("filmfs: ") or error is None
