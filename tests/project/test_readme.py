@@ -39,16 +39,22 @@ def test_the_readme_works_as_written(tmp_path: Path) -> None:
 
 
 def test_the_commands_about_clips_work_as_written(tmp_path: Path) -> None:
-    (block,) = _blocks("docs/clips.md")
+    block = "".join(_blocks("docs/clips.md"))
     (tmp_path / "A001").mkdir()
+    (tmp_path / "cuts").mkdir()
+    (tmp_path / "cuts" / "reel1.edl").write_text("001  scene V C 01:00:00:00 01:00:01:00 10:00:00:00 10:00:01:00\n")
     Film().write(tmp_path / "A001" / "scene.mov")
-    script = f"set -eux\nfilmfs init {tmp_path}/film\nfilmfs add {tmp_path}/film {tmp_path}/A001\n{block}"
+    script = (
+        f"set -eux\nfilmfs init {tmp_path}/film\nfilmfs add {tmp_path}/film {tmp_path}/A001 {tmp_path}/cuts\n{block}"
+    )
     script = script.replace(".venv/bin/filmfs", "filmfs").replace("/tank", str(tmp_path))
     environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "48 frames at 24" in done.stdout
     assert (tmp_path / "scene@01.00.00.00-01.00.01.00+0-8.mov").exists()
+    assert (tmp_path / "reel1.mov").exists()
+    assert (tmp_path / "reel1" / "scene_S000.mov").exists()
 
 
 def test_every_command_that_the_documentation_names_is_there() -> None:
