@@ -67,6 +67,8 @@ def cut_shot(film: QuickTime, frames: FrameRange, source: int, rate: Fraction) -
     track = film.movie.picture
     if track is None:
         raise BadMedia("its film has no picture")
+    if not track.entries:
+        raise BadMedia("its film does not say how its pictures are coded")
     if film.rate != rate:
         raise BadMedia(f"its film has {shown_rate(film.rate)} frames a second, and the record {shown_rate(rate)}")
     if frames.first < 0 or frames.count < 1 or frames.end > film.pace.frames:

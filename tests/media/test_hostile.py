@@ -12,6 +12,8 @@ from filmfs.core.errors import BadMedia
 from filmfs.core.ranges import FrameRange
 from filmfs.media.clipping import Run
 from filmfs.media.clips import plan
+from filmfs.media.conforming import Segment, plan_conform
+from filmfs.media.hearing import SoundSegment
 from filmfs.media.mxf import open_mxf
 from filmfs.media.mxf_clips import plan_mxf
 from filmfs.media.mxf_movie import movie_of
@@ -75,3 +77,30 @@ def test_a_wounded_mxf_film_is_refused_or_cut_inside_its_bounds(name: str, tmp_p
                 assert time.process_time() - began < LONGEST_S, f"input {number}"
             for piece in clip.pieces:
                 assert not isinstance(piece, Run) or 0 <= piece.offset <= piece.end <= len(data), f"input {number}"
+
+
+@pytest.mark.parametrize("name", ["prores.mov", "closed.mov", "hevc.mov"])
+def test_a_conform_of_wounded_films_is_refused_or_inside_their_bounds(name: str, tmp_path: Path) -> None:
+    whole = FILMS[name].write(tmp_path / "whole.mov").read_bytes()
+    sound = open_quicktime(InMemory(whole))
+    for number, data in wounded(FILMS[name], tmp_path, name):
+        began = time.process_time()
+        try:
+            film = open_quicktime(InMemory(data))
+            frames = [FrameRange(0, 3), FrameRange(film.counting.frames // 2, 5)]
+            segments = [Segment(film, each) for each in frames] + [Segment(sound, frames[0], 1)]
+            heard = [SoundSegment(each.film, each.frames, source=each.source) for each in segments]
+            clip = plan_conform(
+                segments,
+                [heard] if name != "closed.mov" else [],
+                start=0,
+                rate=sound.rate,
+                drop=False,
+                sources={0: InMemory(data), 1: InMemory(whole)},
+            )
+        except BadMedia:
+            continue
+        finally:
+            assert time.process_time() - began < LONGEST_S, f"input {number}"
+        for piece in clip.pieces:
+            assert not isinstance(piece, Run) or 0 <= piece.offset <= piece.end <= len(data), f"input {number}"
