@@ -32,7 +32,7 @@ _FAMILIES = {  # of codecs whose pictures say all that a decoder needs
     "JPEG": {b"jpeg"},
 }
 _FIRST_OF_FAMILY = (b"apch", b"apcn")  # FFmpeg takes others of the family behind one of these, and not before it
-_SHAPES = (b"pasp", b"clap", b"fiel")
+_SHAPES = {"pasp": struct.pack(">II", 1, 1), "fiel": b"\1\0", "clap": b""}  # and what they say who are not there
 _OF_THE_STREAM = {b"btrt"}  # bit rates: what differs in it is no other way of decoding
 _ENTRY = 78  # bytes of a visual sample entry before the boxes in it (ISO/IEC 14496-12, 12.1.3)
 _SIZE_AT, _MATRIX_BACK = 24, 44
@@ -196,12 +196,12 @@ def _looks(track: Track) -> _Looks:
     family = next((name for name, kinds in _FAMILIES.items() if entry.kind in kinds), entry.kind.decode("latin-1"))
     if entry.length < _ENTRY:
         raise BadMedia(f"the description of track {track.number} is cut off")
-    shapes = [find(data, kind.decode(), entry.body + _ENTRY, entry.end) for kind in _SHAPES]
+    boxes = {kind: find(data, kind, entry.body + _ENTRY, entry.end) for kind in _SHAPES}
     head = track.need("tkhd")
     return _Looks(
         family,
         struct.unpack_from(">HH", data, entry.body + _SIZE_AT),
-        tuple(b"" if box is None else data[box.start : box.end] for box in shapes),
+        tuple(_SHAPES[kind] if box is None else data[box.body : box.end] for kind, box in boxes.items()),
         data[head.end - _MATRIX_BACK : head.end - 8],
     )
 

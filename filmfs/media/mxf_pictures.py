@@ -101,23 +101,8 @@ def picture_entry(looks: Looks, frame: bytes, *, is_intra: bool) -> bytes:
 
 def _entry(looks: Looks, code: bytes, *own: bytes) -> bytes:
     depth = 32 if code in (b"ap4h", b"ap4x") else 24
-    head = struct.pack(
-        ">6xH4xI3IHHIIIH32sHh",
-        1,
-        0,
-        0,
-        0,
-        0,
-        looks.width,
-        looks.height,
-        72 << 16,
-        72 << 16,
-        0,
-        1,
-        b"",
-        depth,
-        -1,
-    )
+    points = (looks.width, looks.height, 72 << 16, 72 << 16)
+    head = struct.pack(">6xH16xHHIIIH32sHh", 1, *points, 0, 1, b"", depth, -1)
     return write_box(code, head, *own, _fields(looks), _colours(looks), _pixels(looks))
 
 

@@ -16,6 +16,8 @@ from filmfs.core.smpte import read_label
 from filmfs.media.clipping import Clip, Run
 from filmfs.media.conforming import Segment, plan_conform
 from filmfs.media.hearing import SoundSegment
+from filmfs.media.mxf import open_mxf
+from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import QuickTime, open_quicktime
 from tests.footage import SOUND_RATE, Film, pictures, samples, timecode
 from tests.media.test_clips import InMemory, in_file
@@ -298,6 +300,20 @@ def test_sound_alone_is_a_movie_too(archive: Archive, tmp_path: Path) -> None:
     first, second = (samples(archive.path("hq.mov"), track) for track in (0, 1))
     assert samples(path) == first[3 * frame : 10 * frame] + second[20 * frame : 25 * frame]
     assert timecode(path) == "01:00:00:00"
+
+
+def test_an_mxf_film_and_a_quicktime_film_follow_each_other(archive: Archive, tmp_path: Path) -> None:
+    path = FILMS["422.mov"].write(tmp_path / "film.mxf")
+    other, source = movie_of(open_mxf(in_file(path))), in_file(path)
+    picture = [Segment(archive.film("hq.mov"), FrameRange(5, 6)), Segment(other, FrameRange(9, 7), 1)]
+    sounds = [[SoundSegment(each.film, each.frames, 0, each.source) for each in picture]]
+    clip = plan_conform(picture, sounds, start=0, rate=Fraction(24), drop=False)
+    made = write_conform(clip, {0: archive.source("hq.mov"), 1: source}, tmp_path / "conform.mov")
+    assert pictures(made) == archive.pictures("hq.mov")[5:11] + pictures(path)[9:16]
+    frame = SOUND_RATE // 24 * 4
+    assert (
+        samples(made) == samples(archive.path("hq.mov"))[5 * frame : 11 * frame] + samples(path)[9 * frame : 16 * frame]
+    )
 
 
 def test_one_segment_may_have_packets(archive: Archive, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from filmfs.core.errors import BadMedia
 from filmfs.core.extents import Extent, ExtentMap, Hole, Literal, MapBuilder
 from filmfs.core.ranges import FrameRange, read_range
+from filmfs.media.boxes import find
 from filmfs.media.clipping import Clip
 from filmfs.media.clips import plan
 from filmfs.media.klv import INDEX_SEGMENT, write_item, write_klv
@@ -17,7 +18,7 @@ from filmfs.media.mxf_clips import plan_mxf
 from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import open_quicktime
 from filmfs.timecode.films import clip_of, open_film
-from tests.footage import SOUND_RATE, Film, pictures, samples, timecode
+from tests.footage import HEIGHT, SOUND_RATE, WIDTH, Film, pictures, samples, timecode
 from tests.media.test_clips import InMemory, in_file, write_clip
 
 NTSC = Fraction(30000, 1001)
@@ -68,6 +69,14 @@ def proved(made: Film, path: Path, opened: Mxf, clip: Path, first: int, count: i
         width = (2 if made.sound == "pcm_s16le" else 4) * (2 if made.layout == "stereo" else 1)
         begins, ends = (round(frame * SOUND_RATE / made.rate) * width for frame in (first, first + count))
         assert samples(clip, track) == expected[begins:ends]
+
+
+def test_a_movie_of_a_film_says_where_readers_look_how_large_its_pictures_are(film: tuple[Film, Path, Mxf]) -> None:
+    picture = movie_of(film[2]).movie.picture
+    assert picture is not None
+    data, (entry,) = picture.movie.data, picture.entries
+    assert struct.unpack_from(">HH", data, entry.body + 24) == (WIDTH, HEIGHT)
+    assert find(data, "fiel", entry.body + 78, entry.end) is not None
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".mxf"])
