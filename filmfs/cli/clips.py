@@ -61,7 +61,9 @@ def clip(
                 facts = film.facts()
                 output.result({"place": place, **facts}, lambda: _film_lines(film))
                 return
-            made = clip_of(film, extents, with_handles(read_range(time_range), handles))
+            wanted = os.path.splitext(output_path or "")[1].lower()
+            asked = with_handles(read_range(time_range), handles)
+            made = clip_of(film, extents, asked, suffix=wanted if wanted in film.suffixes else None)
         except FilmFSError as error:
             raise type(error)(f"{place}: {error}") from error
         facts = {"place": place, **made.facts()}

@@ -73,8 +73,8 @@ class Klv:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is an element with a picture (0x05 of SDTI-CP, 0x15 of the generic container)."""
-        return self.is_element and self.item == 5
+        """Whether it is an element with a picture (0x05 of SDTI-CP, 0x15 of the generic container, 0x18 of DV)."""
+        return self.is_element and self.item in (5, 8)
 
     @property
     def is_sound(self) -> bool:

@@ -1,7 +1,8 @@
 """How QuickTime names the pictures of an MXF file: the code and the boxes of their sample description.
 
 The kind is told by what a frame begins with, and its variety by the coding label (ST 381-1 MPEG-2, ST 2019-4 VC-3,
-RDD 44 ProRes, ST 381-3 and RP 2027 AVC, ST 422 JPEG 2000). Codes are those that Avid, Apple, Sony and Panasonic gave.
+RDD 44 ProRes, ST 381-3 and RP 2027 AVC, ST 383 DV, ST 422 JPEG 2000). Codes are those that
+Avid, Apple, Sony and Panasonic gave.
 """
 
 import struct
@@ -163,6 +164,16 @@ def _avc(looks: Looks, _frame: bytes, is_intra: bool) -> tuple[bytes, ...]:
     return (kind + form if kind and form and looks.coding[13] == 0x32 else b"aivx",)
 
 
+def _dv(looks: Looks, frame: bytes, _is_intra: bool) -> tuple[bytes, ...]:
+    """DV of 25, 50 and 100 megabits (ST 370, ST 383); the first block says whether it has 50 fields a second."""
+    is_50 = bool(frame[3] & 0x80)
+    if looks.height >= 720:
+        return ((b"dvh5" if is_50 else b"dvh6") if looks.height > 720 else (b"dvhq" if is_50 else b"dvhp"),)
+    if looks.descriptor.number(_ACROSS) == 2 and looks.descriptor.number(_DOWN) == 1:
+        return (b"dv5p" if is_50 else b"dv5n",)
+    return ((b"dvpp" if looks.descriptor.number(_ACROSS) == 4 else b"dvcp") if is_50 else b"dvc ",)
+
+
 def _starts(*marks: bytes) -> Callable[[bytes], bool]:
     return lambda frame: frame.startswith(marks)
 
@@ -173,5 +184,6 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[Looks, bytes, bool], tupl
     (_starts(b"\0\0\1\xb3", b"\0\0\1\xb8", b"\0\0\1\0"), _mpeg2),
     (_starts(b"\0\0\0\1", b"\0\0\1\x09", b"\0\0\1\x67", b"\0\0\1\x27"), _avc),
     (_starts(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "), lambda _looks, _frame, _is_intra: (b"mjp2",)),
+    (lambda frame: frame[:3] == b"\x1f\x07\0" and len(frame) > 3, _dv),
     (_starts(b"\xff\xd8\xff"), lambda _looks, _frame, _is_intra: (b"jpeg",)),
 )

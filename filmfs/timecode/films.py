@@ -73,16 +73,17 @@ class Film:
         return not isinstance(self.of, Wave) or self.of.rate is not None
 
     @property
-    def _kinds(self) -> tuple[str, ...]:
-        """The suffixes that its clips may have."""
+    def suffixes(self) -> tuple[str, ...]:
+        """Those that its clips can have."""
         if isinstance(self.of, Mxf):
             return (MATERIAL, *_MOVIES_OF_MATERIAL)
         return MOVIES if isinstance(self.of, QuickTime) else SOUNDS
 
     def plan(self, frames: FrameRange, counting: Counting, suffix: str) -> Clip:
         """The clip of a range in the container that a suffix stands for. Raises BadMedia."""
-        if suffix not in self._kinds:
-            raise BadMedia(f"a clip of {self.name} is a {' or '.join(self._kinds)} file, and cannot be a {suffix} one")
+        if suffix not in self.suffixes:
+            offered = " or ".join(self.suffixes)
+            raise BadMedia(f"a clip of {self.name} is a {offered} file, and cannot be a {suffix} one")
         if isinstance(self.of, Wave):
             return self.of.plan(frames, counting)
         if isinstance(self.of, QuickTime):

@@ -28,6 +28,7 @@ FILMS = {
     "intra.mxf": Film("mpeg2video", "yuv422p", NTSC, 40, "pcm_s16le", 1, "00:59:59;15", {"bf": "0", "g": "1"}),
     "partitions.mxf": Film("mpeg2video", "yuv422p", NTSC, 300, "pcm_s24le", 2, "01:00:00;00", {"bf": "0", "g": "1"}),
     "jpeg2000.mxf": Film("jpeg2000", "yuv422p", Fraction(25), 14, "pcm_s16le", 1, layout="stereo"),
+    "dv.mxf": Film("dvvideo", "yuv420p", Fraction(25), 14, "pcm_s16le", size=(720, 576)),
     "atom.mxf": Film(
         "dnxhd", "yuv422p", Fraction(25), 30, None, 0, "10:00:00:00", {"profile": "dnxhr_sq"}, format="mxf_opatom"
     ),
