@@ -5,7 +5,7 @@ What is refused is what cannot be cut exactly: several stretches of a source one
 files, sound in essence of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,8 +14,9 @@ from filmfs.core.errors import BadMedia
 from filmfs.core.ports import ByteSource
 from filmfs.core.ranges import Counting
 from filmfs.core.smpte import can_drop, nominal
+from filmfs.media.coded import LOOKED_AT, is_coded, needs_others
 from filmfs.media.klv import Klv, klvs_in
-from filmfs.media.mxf_essence import Essence, read_clip, read_frames
+from filmfs.media.mxf_essence import Element, Essence, read_clip, read_frames
 from filmfs.media.mxf_header import (
     DROP_FRAME,
     DURATION,
@@ -28,12 +29,13 @@ from filmfs.media.mxf_header import (
     Metadata,
     Package,
     PackageTrack,
+    Set,
 )
 from filmfs.media.mxf_index import Segment, join, read_segment
 from filmfs.media.mxf_partitions import Partition, read_partitions, stretches
 
 _SEGMENT_MAX = 256 << 20
-_PREDICTING = (b"\0\0\0", b"\0\0\1")  # what MPEG-2 and AVC frames begin with
+_LOOKED_AT = 32  # frames: longer than groups of pictures are
 _DENOMINATOR_MAX = 10_000  # of a rate
 _SOUND_RATE = 0x3D03
 
@@ -80,29 +82,41 @@ class Mxf:
     @cached_property
     def counting(self) -> Counting:
         """How its frames are counted; from 0 where it has no time code."""
-        start, drop = self.timecode or (0, False)
-        return Counting(start, self.frames, self.rate, drop)
+        code = self.timecode
+        return Counting(code.first if code is not None else 0, self.frames, self.rate, code is not None and code.drop)
 
     @cached_property
-    def timecode(self) -> tuple[int, bool] | None:
-        """The frame number of the first frame by the material package, and whether labels are dropped."""
-        code = self.metadata.material.timecode
-        if code is None:
+    def timecode(self) -> "Timecode | None":
+        """That of the material package; or else of the package of the essence, or of the tape. Raises BadMedia."""
+        material, kept, tape = self.metadata.material.timecode, self.package.timecode, self._tape
+        if material is not None:
+            return self._labelled(material, 0, "material package")
+        if kept is not None:
+            return self._labelled(kept, self.first, "source package")
+        if tape is None or tape[0].timecode is None:
             return None
+        return self._labelled(tape[0].timecode, tape[1] + self.first, "tape")
+
+    def _labelled(self, code: Set, later: int, said_by: str) -> "Timecode":
         base, start = code.number(TIMECODE_BASE), code.number(START_TIMECODE, signed=True)
-        if not base:
+        first = Fraction(start * nominal(self.rate), base or 1) + later
+        if not base or first.denominator != 1 or not 0 <= first < 1 << 40:
             raise BadMedia("the time code cannot be read")
-        later = Fraction(start * nominal(self.rate), base)
-        if later.denominator != 1 or not 0 <= later < 1 << 40:
-            raise BadMedia("the time code cannot be read")
-        return int(later), bool(code.number(DROP_FRAME)) and can_drop(self.rate)
+        return Timecode(int(first), bool(code.number(DROP_FRAME)) and can_drop(self.rate), said_by)
 
     @cached_property
     def reel(self) -> str | None:
         """The name of the tape or card that the essence came from."""
+        return (self._tape[0].set.text(NAME) or None) if self._tape is not None else None
+
+    @cached_property
+    def _tape(self) -> tuple[Package, int] | None:
+        """The tape that the essence came from, and where on it the essence begins."""
         clip = self.package.picture.clip if self.package.picture is not None else None
         origin = self.metadata.package(clip.value(SOURCE_PACKAGE) or b"") if clip is not None else None
-        return (origin.set.text(NAME) or None) if origin is not None and origin.is_tape else None
+        if clip is None or origin is None or not origin.is_tape:
+            return None
+        return origin, clip.number(START_POSITION, signed=True)
 
     @property
     def is_intra(self) -> bool:
@@ -112,6 +126,15 @@ class Mxf:
     @cached_property
     def _shown(self) -> PackageTrack | None:
         return self.metadata.material.picture
+
+
+@dataclass(frozen=True, slots=True)
+class Timecode:
+    """The frame number of the first frame, whether labels are dropped, and which package says so."""
+
+    first: int
+    drop: bool
+    said_by: str
 
 
 def open_mxf(source: ByteSource) -> Mxf:
@@ -133,9 +156,20 @@ def open_mxf(source: ByteSource) -> Mxf:
     pictures = essence.pictures
     if pictures is None:
         raise BadMedia("the file has no picture")
-    if (index is None or not index.count) and source.read(pictures.offsets[0], 3) in _PREDICTING:
+    if (index is None or not index.count) and is_coded(source.read(pictures.offsets[0], 3)):
         raise BadMedia("the file has no index table: nothing tells which frames stand by themselves")
-    return Mxf(source, tuple(partitions), metadata, package, (body, index_sid), essence)
+    film = Mxf(source, tuple(partitions), metadata, package, (body, index_sid), essence)
+    if film.is_intra and any(needs_others(frame) for frame in _beginnings(source, pictures)):
+        raise BadMedia("the index table says that every frame stands by itself, and they need others")
+    return film
+
+
+def _beginnings(source: ByteSource, pictures: Element) -> Iterator[bytes]:
+    """What the first frames begin with, where they may be of a kind that needs others."""
+    places = list(zip(pictures.offsets[:_LOOKED_AT], pictures.sizes[:_LOOKED_AT], strict=True))
+    if places and is_coded(source.read(places[0][0], min(3, places[0][1]))):
+        for offset, size in places:
+            yield source.read(offset, min(size, LOOKED_AT))
 
 
 def _metadata(source: ByteSource, partitions: Sequence[Partition]) -> Metadata:

@@ -73,8 +73,7 @@ def movie_of(film: Mxf, frames: FrameRange | None = None) -> QuickTime:
         struct.pack(">I", len(tracks) + 1),
     )
     opened = QuickTime(film.size, _FTYP, Movie(write_box(b"moov", header, *tracks)), None)
-    start, drop = film.timecode or (0, False)
-    return opened.labelled(start, drop=drop, reel=film.reel)
+    return opened.labelled(film.counting.start, drop=film.counting.drop, reel=film.reel)
 
 
 def _exact(film: Mxf, frames: FrameRange | None) -> Element:

@@ -34,8 +34,8 @@ SUFFIXES = (*MOVIES, *SOUNDS, MATERIAL)
 class Film:
     """A file that can be cut: its name, and what it says of itself.
 
-    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, what `timecode.origins`
-    lists, or `none` where it counts from 00:00:00:00.
+    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, `source package`, `tape`, what
+    `timecode.origins` lists, or `none` where it counts from 00:00:00:00.
     """
 
     name: str
@@ -150,7 +150,7 @@ def open_film(source: ByteSource, name: str, beside: Beside = NOTHING) -> Film:
         return Film(name, sound, "bext" if sound.reference is not None else "none")
     if suffix == MATERIAL:
         material = open_mxf(source)
-        return Film(name, material, "material package" if material.timecode is not None else "none")
+        return Film(name, material, material.timecode.said_by if material.timecode is not None else "none")
     raise BadMedia(f"{name} is no kind of file that filmfs cuts ({', '.join(SUFFIXES)})")
 
 

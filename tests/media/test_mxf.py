@@ -233,3 +233,31 @@ def test_the_suffix_says_which_container_a_clip_is(tmp_path: Path) -> None:
     other = open_film(in_file(Film(frames=8).write(tmp_path / "film.mov")), "film.mov")
     with pytest.raises(BadMedia, match=r"a \.mov file"):
         clip_of(other, ExtentMap(), read_range("01.00.00.00+2f"), ".mxf")
+
+
+def test_time_code_is_that_of_the_tape_where_nothing_nearer_has_any(tmp_path: Path) -> None:
+    data = bytearray(written("prores.mxf", tmp_path)[2])
+    component = bytes.fromhex("060e2b34025301010d01010101011400")
+    for said_by in ("material package", "source package", "tape", "none"):
+        film = open_film(InMemory(bytes(data)), "film.mxf")
+        assert film.timecode_from == said_by
+        if said_by != "none":
+            assert str(film.counting().label(film.counting().start)) == "01:00:00:00"
+            assert isinstance(film.of, Mxf)
+            clip = write_clip(plan_mxf(film.of, FrameRange(7, 3)), InMemory(bytes(data)), tmp_path / "clip.mxf")
+            again = open_mxf(in_file(clip)).counting
+            assert str(again.label(again.start)) == "01:00:00:07"
+            at = data.index(component)
+            data[at + 14] = 0x7F
+
+
+def test_an_index_that_says_that_all_frames_stand_by_themselves_is_not_believed(tmp_path: Path) -> None:
+    for name in LONG_GROUPS:
+        _, path, data = written(name, tmp_path)
+        index = open_mxf(in_file(path)).essence.index
+        said = bytearray(index.entries)
+        said[0 :: index.width] = bytes(index.count)
+        said[2 :: index.width] = b"\x80" * index.count
+        assert index.entries in data
+        with pytest.raises(BadMedia, match="need others"):
+            open_mxf(InMemory(data.replace(index.entries, bytes(said))))
