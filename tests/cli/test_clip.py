@@ -102,3 +102,18 @@ def test_nothing_is_written_over(shoot: tuple[Drive, Path], tmp_path: Path) -> N
     assert done.returncode == errors.Exists.exit_code
     assert (tmp_path / "out.mov").read_text() == "mine"
     assert answer("clip", shoot[0].root, "main:scene.mov", "00.59.59,20+2f").returncode == 2
+
+
+def test_an_mxf_film_goes_to_the_container_that_the_output_is_named_for(tmp_path: Path) -> None:
+    drive = Drive(tmp_path)
+    (tmp_path / "card").mkdir()
+    path = FILM.write(tmp_path / "card" / "scene.mxf")
+    drive.filmfs("add", f"{tmp_path / 'card'}/")
+    (tmp_path / "out").mkdir()
+    for target in ("clip.mov", "clip.mxf", "."):
+        drive.facts("clip", "main:scene.mxf", "00:59:59;20-01:00:00;10", "-o", tmp_path / "out" / target)
+    names = ["clip.mov", "clip.mxf", "scene@00.59.59,20-01.00.00,10.mxf"]
+    assert sorted(os.listdir(tmp_path / "out")) == names
+    for name in names:
+        assert pictures(tmp_path / "out" / name) == pictures(path)[5:25]
+        assert timecode(tmp_path / "out" / name) == "00:59:59;20"
