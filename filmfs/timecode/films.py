@@ -34,8 +34,8 @@ SUFFIXES = (*MOVIES, *SOUNDS, MATERIAL)
 class Film:
     """A file that can be cut: its name, and what it says of itself.
 
-    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, `source package`, `tape`, what
-    `timecode.origins` lists, or `none` where it counts from 00:00:00:00.
+    `timecode_from` is where its time code comes from: `tmcd`, `bext`, `material package`, `source package`, `tape`,
+    what `timecode.origins` lists, or `none` where it counts from 00:00:00:00.
     """
 
     name: str

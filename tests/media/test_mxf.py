@@ -76,7 +76,7 @@ def test_a_movie_of_a_film_says_where_readers_look_how_large_its_pictures_are(fi
     picture = movie_of(film[2]).movie.picture
     assert picture is not None
     data, (entry,) = picture.movie.data, picture.entries
-    assert struct.unpack_from(">HH", data, entry.body + 24) == (WIDTH, HEIGHT)
+    assert struct.unpack_from(">HH", data, entry.body + 24) == film[0].size
     assert find(data, "fiel", entry.body + 78, entry.end) is not None
 
 
@@ -225,14 +225,14 @@ def test_the_suffix_says_which_container_a_clip_is(tmp_path: Path) -> None:
         asked = read_range("01.00.00.05-01.00.00.09")
         assert film.timecode_from == "material package"
         assert clip_of(film, builder.value, asked).name == f"{path.stem}@01.00.00.05-01.00.00.09{best}"
-        assert clip_of(film, builder.value, asked, ".mov").name.endswith(".mov")
+        assert clip_of(film, builder.value, asked, suffix=".mov").name.endswith(".mov")
         with pytest.raises(BadMedia, match=r"\.mov"):
-            clip_of(film, builder.value, asked, ".mp4")
+            clip_of(film, builder.value, asked, suffix=".mp4")
     with pytest.raises(BadMedia, match=r"offered as \.mov"):
-        clip_of(film, builder.value, asked, ".mxf")
+        clip_of(film, builder.value, asked, suffix=".mxf")
     other = open_film(in_file(Film(frames=8).write(tmp_path / "film.mov")), "film.mov")
-    with pytest.raises(BadMedia, match=r"a \.mov file"):
-        clip_of(other, ExtentMap(), read_range("01.00.00.00+2f"), ".mxf")
+    with pytest.raises(BadMedia, match=r"a \.mov or \.mp4"):
+        clip_of(other, ExtentMap(), read_range("01.00.00.00+2f"), suffix=".mxf")
 
 
 def test_time_code_is_that_of_the_tape_where_nothing_nearer_has_any(tmp_path: Path) -> None:
