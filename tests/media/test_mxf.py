@@ -18,7 +18,7 @@ from filmfs.media.mxf_clips import plan_mxf
 from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import open_quicktime
 from filmfs.timecode.films import clip_of, open_film
-from tests.footage import HEIGHT, SOUND_RATE, WIDTH, Film, pictures, samples, timecode
+from tests.footage import SOUND_RATE, Film, pictures, samples, timecode
 from tests.media.test_clips import InMemory, in_file, write_clip
 
 NTSC = Fraction(30000, 1001)
