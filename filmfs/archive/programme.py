@@ -148,7 +148,7 @@ def _take(piece: Piece, library: Library, rate: Fraction, channel: int | None = 
     track = 0
     if channel is not None:
         try:
-            track = _sound_track(library.film(piece.path), channel, event.sounds)
+            track = sound_track(library.film(piece.path), channel, event.sounds)
         except BadMedia as error:
             raise BadMedia(f"{event.shown}: {error}") from None
     return Take(library.kept(piece.path).source, asked, track)
@@ -187,7 +187,7 @@ def _track(
     return tuple(track)
 
 
-def _sound_track(film: Film, channel: int, wanted: Sequence[int]) -> int:
+def sound_track(film: Film, channel: int, wanted: Sequence[int]) -> int:
     """Which of a film's sound tracks has its channel of that number. Raises BadMedia.
 
     A track is heard as it is: where it has several channels, an event must want them all.

@@ -83,14 +83,14 @@ class Output:
             yield
 
     @contextmanager
-    def steps(self) -> Iterator[Callable[[int, int, str], None]]:
+    def steps(self, title: str = "checking") -> Iterator[Callable[[int, int, str], None]]:
         """A bar for work in several parts; call what it gives with what is done, the total, and what it is."""
         if not self._is_watched:
             yield lambda done, total, what: None
             return
         from filmfs.cli import bars
 
-        with bars.of_steps("checking") as advance:
+        with bars.of_steps(title) as advance:
             yield advance
 
 

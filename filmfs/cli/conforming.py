@@ -12,6 +12,7 @@ from filmfs.archive import Archive, Mode
 from filmfs.archive.assembly import Assembly, assemble
 from filmfs.archive.library import Library
 from filmfs.archive.programme import Programme, programme_of
+from filmfs.archive.rendering import rendering_of
 from filmfs.archive.reporting import report_of
 from filmfs.archive.trimming import Trim, files_of, plan_trims
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
@@ -25,6 +26,7 @@ from filmfs.cutlists.model import CutList
 from filmfs.cutlists.otio import Media, write_otio
 from filmfs.cutlists.reading import read_list
 from filmfs.cutlists.writing import write_edl
+from filmfs.media.rendering import render
 from filmfs.store.exporting import export, write_all, write_file
 from filmfs.timecode.films import clip_of
 from filmfs.timecode.shelf import Shelf
@@ -50,6 +52,9 @@ def conform(
     ] = None,
     handles: Annotated[int, typer.Option("--handles", min=0, help="Frames more on both sides of trimmed media.")] = 0,
     rate: Annotated[str | None, typer.Option("--rate", help="Frames a second of the list, if it does not say.")] = None,
+    renders: Annotated[
+        bool, typer.Option("--render", help="Encode the movie anew: transitions, speeds, gaps, mixed films.")
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Only say what each event is, and what can be.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -61,6 +66,8 @@ def conform(
     that are linked to them and a report. To a file goes the programme in record order.
     """
     output = Output(as_json, quiet, verbose)
+    if renders and (output_path is None or not _is_file(output_path)):
+        raise Usage("say which movie shall be rendered, with -o FILE.mov")
     if output_path is None and not explain:
         raise Usage("say where it shall go, with -o DIR or -o FILE.mov, or --explain")
     exact = None if rate is None else exact_rate(rate)
@@ -76,6 +83,8 @@ def conform(
             job = _Job(opened, view, name, cuts if exact is None else cuts.at(exact), handles)
         if explain:
             output.result({"place": place, **job.facts()}, lambda: iter(job.report.splitlines()))
+        elif renders:
+            job.render(output_path or "", output, place)
         elif _is_file(output_path or ""):
             job.write_movie(output_path or "", output, place)
         else:
@@ -152,12 +161,34 @@ class _Job:
     def write_movie(self, path: str, output: Output, place: str) -> None:
         """The programme as one movie. Raises BadMedia with the reason where it cannot be."""
         if self._movie is None:
-            raise BadMedia(f"{place} cannot be one movie of its films' own bytes: {self.hindrance}")
+            raise BadMedia(
+                f"{place} cannot be one movie of its films' own bytes: {self.hindrance}; --render encodes one anew"
+            )
         with output.progress(f"writing {path}", self._movie.size) as advance:
             export(self._archive.contents, self._movie, path, advance)
         events, length = len(self.assembly.pieces), self._movie.size
         facts = {"place": place, "output": path, "size": length, "events": events}
         output.result(facts, lambda: iter([f"{path}: {events} events, {size(length)}"]))
+
+    def render(self, path: str, output: Output, place: str) -> None:
+        """The programme as one movie, encoded anew. Raises BadMedia with the reason where it cannot be."""
+        rendering = rendering_of(self.assembly, self._library, self._archive.contents)
+        total, what = rendering.frames, f"rendering {path}"
+
+        def fill(descriptor: int) -> None:
+            with os.fdopen(descriptor, "wb", closefd=False) as target, output.steps(what) as step:
+                render(
+                    rendering.events,
+                    target,
+                    rate=rendering.rate,
+                    start=rendering.start,
+                    drop=rendering.drop,
+                    progress=lambda done: step(done, total, what),
+                )
+
+        write_file(path, 0, fill)
+        facts = {"place": place, "output": path, "frames": total, "size": os.path.getsize(path)}
+        output.result(facts, lambda: iter([f"{path}: {total} frames, {size(os.path.getsize(path))}"]))
 
     def write_media(self, directory: str, output: Output, place: str) -> None:
         """Trimmed media, and the list linked to them. Raises LeftOut at the end when events have none."""

@@ -31,15 +31,19 @@ _Reader = TypeVar("_Reader", Pictures, Samples)
 
 @dataclass(frozen=True, slots=True)
 class PictureSource:
-    """Pictures of a film from frame `first` on, `speed` of its frames for each of the record (0 freezes)."""
+    """Pictures of a film from frame `first` on, `speed` of its frames for each of the record (0 freezes).
+
+    `offset` frames of the record were shown before: the event is the rest of one that began with `first`.
+    """
 
     film: Opener
     first: int
     speed: Fraction = Fraction(1)
+    offset: int = 0
 
     def frame(self, number: int) -> int:
         """Which of the film's frames the event shows as this one of its own: the nearest, of two the later."""
-        return self.first + int((number * self.speed + Fraction(1, 2)) // 1)
+        return self.first + int(((self.offset + number) * self.speed + Fraction(1, 2)) // 1)
 
 
 @dataclass(frozen=True, slots=True)

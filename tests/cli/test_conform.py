@@ -5,6 +5,7 @@ import os
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from filmfs.core import errors
@@ -158,3 +159,38 @@ def test_bad_input_is_told_in_a_sentence(
     done = answer("conform", shoot[0].root, *arguments)
     assert done.returncode == (0 if error is None else error.exit_code), done.stderr
     assert done.stderr.startswith("filmfs: ") or error is None
+
+
+def test_what_cannot_be_of_the_films_own_bytes_can_be_rendered(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, path = shoot
+    text = (
+        "TITLE: all\n"
+        "001  A001     B     C        01:00:00:00 01:00:00:10 10:00:00:00 10:00:00:10\n"
+        "002  A001     V     C        01:00:00:10 01:00:00:10 10:00:00:10 10:00:00:10\n"
+        "002  A001     V     D 004    01:00:01:00 01:00:01:08 10:00:00:10 10:00:00:18\n"
+        "003  BL       V     C        00:00:00:00 00:00:00:03 10:00:00:18 10:00:00:21\n"
+        "004  A001     V     C        01:00:00:04 01:00:00:12 10:00:00:21 10:00:01:01\n"
+        "M2   A001       048.0                01:00:00:04\n"
+    )
+    (tmp_path / "all.edl").write_text(text)
+    drive.filmfs("add", tmp_path / "all.edl")
+    facts = drive.facts("conform", "main:all.edl", "--render", "-o", tmp_path / "all.mov")
+    assert facts["frames"] == 25
+    assert timecode(tmp_path / "all.mov") == "10:00:00:00"
+    shown = _luma(tmp_path / "all.mov")
+    source = _luma(path)
+    for at, frame in [*((n, n) for n in range(10)), *((14 + n, 28 + n) for n in range(4))]:
+        assert _nearest(shown[at], source) == frame
+    assert all(max(frame) < 80 for frame in shown[18:21])  # black, of ten bits
+    assert [_nearest(frame, source) for frame in shown[21:25]] == [4, 6, 8, 10]
+
+
+def _luma(path: Path) -> list[list[int]]:
+    """A row of each picture, ten bits."""
+    with av.open(str(path)) as container:
+        frames = [frame.reformat(format="yuv422p10le") for frame in container.decode(video=0)]
+    return [list(memoryview(bytes(frame.planes[0])[: 2 * frame.width]).cast("H")) for frame in frames]
+
+
+def _nearest(row: list[int], rows: list[list[int]]) -> int:
+    return min(range(len(rows)), key=lambda at: sum(abs(a - b) for a, b in zip(row, rows[at], strict=True)))
