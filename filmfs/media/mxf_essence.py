@@ -99,6 +99,8 @@ def read_frames(source: ByteSource, index: Index | None, parts: Sequence[Stretch
         entries = b"".join(b"\0\0\x80" + (unit - units[0]).to_bytes(8, "big") for unit in units)
         index = Index(0, len(units), 0, ENTRY, entries, b"")
         return Essence(index, units, ends, _walked(source, units, ends), is_clip=False)
+    if index.unit_bytes and parts:
+        _package(source, parts[0].offset, parts[0].offset + index.unit_bytes)
     units = _in_file(index.offsets, parts)
     ends = _ends(units, parts)
     elements = _by_pattern(source, index, units, ends, period if period <= _PERIOD_MAX else 1)

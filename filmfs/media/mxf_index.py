@@ -19,7 +19,8 @@ from filmfs.media.mxf_header import Set
 
 EDIT_RATE, START, DURATION, UNIT_BYTES = 0x3F0B, 0x3F0C, 0x3F0D, 0x3F05
 INDEX_SID, BODY_SID, SLICES, POSITIONS, DELTAS, ENTRIES = 0x3F06, 0x3F07, 0x3F08, 0x3F0E, 0x3F09, 0x3F0A
-FRAMES_MAX = 4_500_000  # a day at 50 a second
+FRAMES_MAX = 2_200_000  # a day at 25 a second
+_UNIT_MIN = 64  # bytes: no picture is shorter
 _WIDTH_MAX = 4096  # of an entry
 _PREDICTED = 0x30  # flags of entries that need others: forward and backward
 ENTRY = 11
@@ -71,7 +72,7 @@ def read_segment(data: bytes) -> Segment:
         raise BadMedia(f"a segment of the index table says that it is of {count} frames from {start} on")
     unit_bytes = found.number(UNIT_BYTES)
     if width > _WIDTH_MAX or unit_bytes >= 1 << 32:
-        raise BadMedia("a segment of the index table has frames or entries that are too long")
+        raise BadMedia(f"a segment of the index table has frames of {unit_bytes} bytes, or entries of {width}")
     if not unit_bytes:
         count = min(count or held, held)
     sids = found.number(INDEX_SID), found.number(BODY_SID)
@@ -162,7 +163,7 @@ def join(segments: Sequence[Segment], essence_bytes: int) -> Index | None:
     if first.unit_bytes:
         counts = [each.start + each.count for each in useful if each.unit_bytes == first.unit_bytes]
         there = essence_bytes // first.unit_bytes
-        if len(counts) < len(useful) or first.start or there > FRAMES_MAX:
+        if len(counts) < len(useful) or first.start or there > FRAMES_MAX or first.unit_bytes < _UNIT_MIN:
             return None
         return Index(first.unit_bytes, min(max(counts) or there, there), 0, ENTRY, b"", first.deltas)
     kinds = {(each.slices, each.width, each.unit_bytes) for each in useful}

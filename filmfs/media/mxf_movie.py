@@ -174,6 +174,8 @@ def _sound_track(film: Mxf, sound: _Sound, number: int, length: int, contents: d
     if any(size % block or not size for size in set(sizes)):
         raise BadMedia(f"the sound of some frames is no whole number of samples of {block} bytes")
     total = sum(sizes) // block
+    if total >= 1 << 32:
+        raise BadMedia("the film's sound has more samples than a QuickTime file can count")
     before = sum(sizes[: film.first]) // block
     found = contents.get((sizes.tobytes(), block))
     if found is None:
