@@ -42,8 +42,10 @@ def test_the_commands_about_clips_work_as_written(tmp_path: Path) -> None:
     block = "".join(_blocks("docs/clips.md"))
     (tmp_path / "A001").mkdir()
     (tmp_path / "cuts").mkdir()
-    (tmp_path / "cuts" / "reel1.edl").write_text("001  scene V C 01:00:00:00 01:00:01:00 10:00:00:00 10:00:01:00\n")
-    Film().write(tmp_path / "A001" / "scene.mov")
+    edl = "001  scene V C 01:00:00:00 01:00:01:00 10:00:00:00 10:00:01:00\n* FROM CLIP NAME: scene.mov\n"
+    (tmp_path / "cuts" / "reel1.edl").write_text(edl)
+    for name in ("scene.mov", "scene.mxf"):
+        Film().write(tmp_path / "A001" / name)
     script = (
         f"set -eux\nfilmfs init {tmp_path}/film\nfilmfs add {tmp_path}/film {tmp_path}/A001 {tmp_path}/cuts\n{block}"
     )
@@ -53,6 +55,7 @@ def test_the_commands_about_clips_work_as_written(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "48 frames at 24" in done.stdout
     assert (tmp_path / "scene@01.00.00.00-01.00.01.00+0-8.mov").exists()
+    assert (tmp_path / "scene.mov").exists()
     assert (tmp_path / "reel1.mov").exists()
     assert (tmp_path / "reel1" / "scene_S000.mov").exists()
 
