@@ -102,7 +102,7 @@ def render(
 
     The colours are those of the first picture, and so is the size where nobody says. `progress` is told how many frames
     are done after each, and may raise to end it.
-    Raises BadMedia with the event's number from 1; what was written then is no movie.
+    Raises BadMedia with the event's number from 1; what was written then is to be thrown away.
     """
     for number, event in enumerate(events, 1):
         with _named(number):
@@ -327,6 +327,7 @@ def _picture_stream(container: OutputContainer, encoding: Encoding, canvas: Canv
     assert isinstance(stream, VideoStream)
     stream.width, stream.height, stream.pix_fmt = canvas.width, canvas.height, canvas.pixels
     stream.time_base = 1 / rate
+    stream.thread_type = "AUTO"
     return stream
 
 
