@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from filmfs.archive.folders import Sidecars
+from filmfs.archive.permissions import reachable
 from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, NotHashed
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ROOT_FILE, ContentId, FileId
@@ -27,6 +28,7 @@ class Kept:
     inode: Inode
     source: Source
     maps: Mapping[ContentId, ExtentMap]
+    readable: int  # see `permissions.reachable`
 
     @property
     def map(self) -> ExtentMap:
@@ -45,16 +47,16 @@ class Library:
         self._sidecars = Sidecars(view)
 
     @cached_property
-    def _entries(self) -> dict[str, tuple[FileId, Entry]]:
-        return {path: (directory, entry) for path, directory, entry in self._walk(ROOT_FILE, "")}
+    def _entries(self) -> dict[str, tuple[tuple[FileId, ...], Entry]]:
+        return {path: (directories, entry) for path, directories, entry in self._walk((ROOT_FILE,), "")}
 
-    def _walk(self, directory: FileId, above: str) -> Iterator[tuple[str, FileId, Entry]]:
-        for entry in self._view.entries(directory):
+    def _walk(self, directories: tuple[FileId, ...], above: str) -> Iterator[tuple[str, tuple[FileId, ...], Entry]]:
+        for entry in self._view.entries(directories[-1]):
             path = above + entry.name.decode(errors="surrogateescape")
             if entry.kind is Kind.DIRECTORY:
-                yield from self._walk(entry.file, path + "/")
+                yield from self._walk((*directories, entry.file), path + "/")
             elif entry.kind is Kind.FILE and is_film_name(path):
-                yield path, directory, entry
+                yield path, directories, entry
 
     @cached_property
     def index(self) -> Index:
@@ -63,15 +65,17 @@ class Library:
 
     def kept(self, path: str) -> Kept:
         """A film by its path. Raises NotHashed while it is written, BadMedia when it is empty, Corrupt."""
-        directory, entry = self._entries[path]
+        directories, entry = self._entries[path]
         inode = self._view.get_inode(entry.file)
         if isinstance(inode.content, int):
             raise NotHashed(f"{path} is being hashed, or written")
         if inode.content is None:
             raise BadMedia(f"{path} is empty")
         name = path.rpartition("/")[2]
-        source = Source(inode.content, name, self._sidecars.of(directory, name))
-        return Kept(entry.file, inode, source, {content: self._map_of(content) for content in source.contents})
+        source = Source(inode.content, name, self._sidecars.of(directories[-1], name))
+        maps = {content: self._map_of(content) for content in source.contents}
+        readable = reachable(inode, [self._view.get_inode(each) for each in directories])
+        return Kept(entry.file, inode, source, maps, readable)
 
     def film(self, path: str) -> Film:
         """A film by its path, opened. Raises as `kept`, BadMedia when it is no film."""

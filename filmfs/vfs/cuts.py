@@ -4,10 +4,12 @@ The folder has a report of what became of each event, and of why there is no mov
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from filmfs.archive.assembly import Assembly, Piece, assemble
 from filmfs.archive.library import Library
+from filmfs.archive.permissions import common
 from filmfs.archive.programme import Programme, programme_of
 from filmfs.archive.reporting import report_of
 from filmfs.core.errors import BadCutList, FilmFSError, NotHashed
@@ -83,7 +85,8 @@ class CutFolder:
         movie = self._movie(assembly, library, file, inode)
         why = str(movie) if isinstance(movie, FilmFSError) else None
         report = report_of(name, assembly, refused, why)
-        children[REPORT] = MadeChild(TextRecipe(report.encode(errors="replace")), file, inode)
+        owned = _readable_to_all(inode, assembly, library)
+        children[REPORT] = MadeChild(TextRecipe(report.encode(errors="replace")), file, owned)
         waiting = any(isinstance(piece.error, NotHashed) for piece in assembly.pieces)
         return Held(children, movie, is_whole=not waiting)
 
@@ -94,7 +97,7 @@ class CutFolder:
             self._derived.make_now(recipe, {each: self._contents.map_of(each) for each in recipe.contents})
         except FilmFSError as error:
             return error
-        return MadeChild(recipe, file, inode)
+        return MadeChild(recipe, file, _readable_to_all(inode, assembly, library))
 
     def _clip(self, library: Library, piece: Piece) -> MadeChild | None:
         if piece.path is None or piece.frames is None or piece.asked is None:
@@ -102,4 +105,14 @@ class CutFolder:
         kept = library.kept(piece.path)
         recipe = ClipRecipe(kept.source, (piece.asked,), piece.suffix)
         self._derived.make_now(recipe, kept.maps)
-        return MadeChild(recipe, kept.file, kept.inode)
+        return MadeChild(recipe, kept.file, kept.inode.changed(mode=kept.readable))
+
+
+def _readable_to_all(inode: Inode, assembly: Assembly, library: Library) -> Inode:
+    """A list's inode with the mode of what is made of its films."""
+    films = []
+    for path in {piece.path for piece in assembly.pieces if piece.path is not None}:
+        with suppress(FilmFSError):  # of such a film nothing is told but its name
+            kept = library.kept(path)
+            films.append((kept.inode, kept.readable))
+    return inode.changed(mode=common(inode, films))

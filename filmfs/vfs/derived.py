@@ -125,10 +125,15 @@ class Derived:
                 return None
         return self._making(recipe)
 
-    def find(self, recipe: Recipe, space: Space, file: FileId, inode: Inode) -> Attributes:
-        """The attributes of what a recipe makes of a file of a space. Raises what making it did."""
+    def find(
+        self, recipe: Recipe, space: Space, file: FileId, inode: Inode, through: FileId | None = None
+    ) -> Attributes:
+        """The attributes of what a recipe makes of a file of a space. Raises what making it did.
+
+        What is found `through` a list has another mode than what is found beside its source, and so is another node.
+        """
         size, attributes = self._outcome(recipe)
-        key = space, file, recipe.identity
+        key = space, file, recipe.identity if through is None else f"{recipe.identity} through {through}"
         node = self._number(key)
         self._nodes[node] = found = DerivedNode(recipe, key, size, attributes, inode)
         self._nodes.move_to_end(node)

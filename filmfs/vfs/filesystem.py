@@ -68,6 +68,8 @@ class FileSystem(VisibleTree):
             fields["mode"] = demoted(inode.mode)
         inode = inode.changed(ctime=self.history.clock(), **fields)
         self._opened.put_inode(tree, node, inode)
+        if fields.keys() & {"mode", "uid", "gid"}:
+            self._offers.permissions_changed()
         if opened is not None and "mtime" in fields:
             opened.set_mtime(fields["mtime"])
         self.changes += 1

@@ -8,13 +8,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from stat import S_IFDIR
 
 from filmfs.core.errors import FilmFSError, Stale
 from filmfs.core.ids import ContentId, FileId
-from filmfs.versioning.rows import Entry, Inode
+from filmfs.versioning.rows import Entry, Inode, Kind
 from filmfs.vfs.derived import Recipe
 from filmfs.vfs.nodes import Attributes, NodeId, Space, virtual_id
 
@@ -60,10 +60,11 @@ class FolderKey:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a folder was worked out of: the content of its file, and a count of changes of names."""
+    """What a folder was worked out of: the content of its file, and counts of changes of names and of permissions."""
 
     content: ContentId | None
-    changes: int
+    names: int
+    permissions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Folders:
     def is_fresh(self, key: FolderKey, state: State) -> bool:
         """Whether what is known of a folder may be told."""
         built = self._known(key)
-        if built is None or built.state.content != state.content:
+        if built is None or replace(built.state, names=state.names) != state:
             return False
         age_s = time.monotonic() - built.at
         if not _is_whole(built) and age_s > _PAUSE_OF_PARTS_S:
@@ -177,7 +178,9 @@ def _is_whole(built: _Built) -> bool:
 
 def _attributes(node: NodeId, found: FolderNode) -> Attributes:
     inode = found.inode
-    readable = inode.mode & 0o444
-    mode = S_IFDIR | readable | readable >> 2  # who may read the file may look inside
+    # Who may read the list may look inside; who may search the directory of a sequence finds its frames here too.
+    mode = S_IFDIR | inode.mode & 0o555
+    if inode.kind is not Kind.DIRECTORY:
+        mode = S_IFDIR | inode.mode & 0o444 | (inode.mode & 0o444) >> 2
     times = inode.atime, inode.mtime, inode.ctime, inode.btime
     return Attributes(node, mode, 2, inode.uid, inode.gid, 0, 4096, 8, *times, stable=False)

@@ -61,7 +61,12 @@ class Offers:
         self.derived = Derived(archive.contents, partial(made_of, self._history, archive.contents))
         self.folders = Folders()
         self._handles = handles
+        self._permissions = 0
         self._sidecars_known: dict[Space, tuple[int, Sidecars]] = {}
+
+    def permissions_changed(self) -> None:
+        """Somebody's right to read something, or to go through a directory, is another now."""
+        self._permissions += 1
 
     # In a directory of a branch or a view
 
@@ -143,7 +148,9 @@ class Offers:
             return None
         inode = view.get_inode(asked.directory)
         key = FolderKey(space, asked.directory, f"{asked.stem} {asked.asked!r}")
-        return _FolderAsked(key, State(None, view.entry_changes), inode, partial(asked.build, self._contents))
+        return _FolderAsked(
+            key, State(None, view.entry_changes, self._permissions), inode, partial(asked.build, self._contents)
+        )
 
     def _list_asked(self, space: Space, view: View, entry: Entry) -> "_FolderAsked":
         inode, name = view.get_inode(entry.file), entry.name.decode(errors="surrogateescape")
@@ -154,7 +161,12 @@ class Offers:
             raise NotHashed(f"{shown(entry.name)} is being hashed; try again in a moment")
         cuts = CutFolder(self._contents, self.derived, self._handles)
         build = partial(cuts.build, name=name, file=entry.file, inode=inode)
-        return _FolderAsked(FolderKey(space, entry.file, CLIPS), State(inode.content, view.entry_changes), inode, build)
+        return _FolderAsked(
+            FolderKey(space, entry.file, CLIPS),
+            State(inode.content, view.entry_changes, self._permissions),
+            inode,
+            build,
+        )
 
     def _before_children(self, folder: "_FolderAsked", view: View, *, patient: bool) -> Work | None:
         if self.folders.is_fresh(folder.key, folder.state):
@@ -179,7 +191,7 @@ class Offers:
             raise NotFound(f"there is no conformed movie: {held.movie}")
         if held.movie is None:
             raise NotFound("that is no cut list")
-        return self.derived.find(held.movie.recipe, space, held.movie.file, held.movie.inode)
+        return self.derived.find(held.movie.recipe, space, held.movie.file, held.movie.inode, held.movie.file)
 
     # Inside such a folder
 
@@ -213,7 +225,7 @@ class Offers:
             raise NotFound(f"there is no {shown(name)!r} here")
         space = folder.key.space
         if isinstance(child, MadeChild):
-            return self.derived.find(child.recipe, space, child.file, child.inode)
+            return self.derived.find(child.recipe, space, child.file, child.inode, folder.key.file)
         return self._opened.node(space, child.file)
 
     def children(self, folder: FolderNode) -> Iterator[tuple[bytes, NodeId]]:

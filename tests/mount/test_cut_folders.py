@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,3 +209,68 @@ def test_what_cannot_be_one_movie_is_not_there_and_the_report_says_why(
     report = (room / "programme.edl@clips" / "REPORT.txt").read_text()
     assert "conformed movie: none, because" in report
     assert says in report
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Drive]:
+    """A mount that other users see."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be several users")
+    drive = Drive(tmp_path)
+    drive.start("-o", "allow_other")
+    for directory in (tmp_path, *tmp_path.parents[:3]):
+        directory.chmod(directory.stat().st_mode | 0o055)
+    try:
+        yield drive
+    finally:
+        drive.stop()
+
+
+def as_nobody(*command: str | Path) -> int:
+    """How a command ends for somebody else."""
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command], capture_output=True, check=False
+    )
+    return done.returncode
+
+
+def test_a_list_leads_nobody_to_films_that_he_cannot_reach(shared: Drive, card: Path) -> None:
+    room, private = shared.main, shared.main / "private"
+    private.mkdir()
+    shutil.copy(card / "A001.mov", private)
+    (room / "programme.edl").write_text(PROGRAMME)
+    (room / "programme.edl").chmod(0o644)
+    (private / "A001.mov").chmod(0o644)
+    reading = [
+        room / "programme.edl@clips" / "001_A001.mov",
+        room / "programme.edl@clips" / "REPORT.txt",
+        room / "programme.edl@conform.mov",
+    ]
+    shared.main.chmod(0o755)
+    for mode, may in ((0o755, True), (0o700, False), (0o711, True), (0o705, False)):
+        private.chmod(mode)
+        assert [as_nobody("cat", path) == 0 for path in reading] == [may] * 3, oct(mode)
+    private.chmod(0o755)
+    for mode, may in ((0o640, False), (0o644, True)):
+        (private / "A001.mov").chmod(mode)
+        direct = private / "A001@01.00.00.00-01.00.00.10.mov"
+        assert [as_nobody("cat", path) == 0 for path in (*reading, direct)] == [may] * 4, oct(mode)
+        assert (
+            as_nobody(
+                "python3", "-c", f"import os; os.getxattr({str(private / 'A001.mov')!r}, 'user.filmfs.timecode.start')"
+            )
+            == 0
+        ) == may
+
+
+def test_a_directory_that_cannot_be_entered_cannot_be_entered_as_a_sequence_either(shared: Drive) -> None:
+    frames = shared.main / "sh010"
+    frames.mkdir()
+    for number in range(1001, 1011):
+        (frames / f"sh010.{number}.exr").write_bytes(b"frame")
+    shared.main.chmod(0o755)
+    folder = shared.main / "sh010@1001-1003"
+    for mode, may in ((0o755, True), (0o700, False)):
+        frames.chmod(mode)
+        assert (as_nobody("cat", folder / "sh010.1001.exr") == 0) == may
+        assert (as_nobody("ls", folder) == 0) == may
