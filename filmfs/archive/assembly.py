@@ -11,7 +11,7 @@ from fractions import Fraction
 from filmfs.archive.library import Library
 from filmfs.core.errors import BadTimecode, FilmFSError
 from filmfs.core.ranges import Asked, Counting, FrameRange, place
-from filmfs.core.smpte import frames_per_day, nominal, shown_rate
+from filmfs.core.smpte import Label, frames_per_day, nominal, shown_rate
 from filmfs.cutlists.matching import Ambiguous, Matched, Result, match
 from filmfs.cutlists.model import CutList, Event, Span, material
 from filmfs.cutlists.names import clip_names
@@ -91,7 +91,8 @@ def _found(event: Event, result: Result, films: dict[str, Film | FilmFSError], r
         return replace(piece, reason=str(film), error=film)
     asked_rate = None if film.has_rate or rate is None else shown_rate(rate)
     try:
-        counting = film.counting(Asked(0, 0, rate=asked_rate))
+        # Sound has no labels of its own: they are those of who asks.
+        counting = film.counting(Asked(Label(0, 0, 0, 0, event.source.drop or None), None, 1, rate=asked_rate))
         _refuse_other_counting(event.source, counting)
     except FilmFSError as error:
         return replace(piece, reason=str(error))

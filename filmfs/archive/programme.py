@@ -14,7 +14,7 @@ from filmfs.archive.library import Library
 from filmfs.core.errors import BadMedia
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ContentId
-from filmfs.core.ranges import Asked, FrameRange, place
+from filmfs.core.ranges import Asked, Counting, FrameRange, place
 from filmfs.cutlists.model import Event, Transition
 from filmfs.media.conforming import Segment, plan_conform
 from filmfs.media.hearing import SoundSegment
@@ -22,6 +22,8 @@ from filmfs.media.mxf import Mxf
 from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import QuickTime
 from filmfs.media.sound import channels_of
+from filmfs.media.wave import Wave
+from filmfs.media.wave_movie import first_frame_of, movie_of_sound
 from filmfs.store.contents import Contents
 from filmfs.store.exporting import Stored
 from filmfs.timecode.films import Film, map_of
@@ -89,19 +91,23 @@ def _written(take: Take | Silence, numbers: Mapping[Source, int]) -> object:
 
 
 def _placed(film: Film, asked: Asked) -> tuple[QuickTime, FrameRange]:
-    frames = place(asked, film.counting())
+    frames = place(asked, film.counting(asked))
     if isinstance(film.of, Mxf):
         return movie_of(film.of, frames), frames
-    if not isinstance(film.of, QuickTime):
-        raise BadMedia(f"{film.name} is a sound file, and cannot be a part of a movie without being copied")
-    return film.of, frames
+    return (film.of if isinstance(film.of, QuickTime) else movie_of_sound(film.of)), frames
 
 
 def _segment(take: Take | Silence, films: Mapping[Source, Film], numbers: Mapping[Source, int]) -> SoundSegment:
     if isinstance(take, Silence):
         return SoundSegment(None, FrameRange(0, take.frames))
-    film, frames = _placed(films[take.source], take.asked)
-    return SoundSegment(film, frames, take.track, numbers[take.source])
+    film = films[take.source]
+    movie, frames = _placed(film, take.asked)
+    return SoundSegment(movie, frames, take.track, numbers[take.source], first_frame(film, film.counting(take.asked)))
+
+
+def first_frame(film: Film, counting: Counting) -> Fraction:
+    """When the first frame of a film begins, in seconds of its file, where that is a sound file."""
+    return first_frame_of(film.of, counting) if isinstance(film.of, Wave) else Fraction(0)
 
 
 def programme_of(assembly: Assembly, library: Library) -> Programme:
@@ -190,14 +196,15 @@ def _track(
 def sound_track(film: Film, channel: int, wanted: Sequence[int]) -> int:
     """Which of a film's sound tracks has its channel of that number. Raises BadMedia.
 
-    A track is heard as it is: where it has several channels, an event must want them all.
+    A track is heard as it is: where it has several channels, an event must want them all. A sound file of one channel
+    is what an event of any channel hears.
     """
+    if isinstance(film.of, Wave) and film.of.channels == 1:
+        return 0
     if isinstance(film.of, Mxf):
         movie = movie_of(film.of).movie
-    elif isinstance(film.of, QuickTime):
-        movie = film.of.movie
     else:
-        raise BadMedia(f"{film.name} is a sound file, and cannot be a part of a movie without being copied")
+        movie = (film.of if isinstance(film.of, QuickTime) else movie_of_sound(film.of)).movie
     before = 0
     for number, track in enumerate(movie.sounds):
         own = range(before + 1, before + channels_of(track) + 1)

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 
 from filmfs.archive.assembly import Assembly, Piece
 from filmfs.archive.library import Library
-from filmfs.archive.programme import sound_track
+from filmfs.archive.programme import first_frame, sound_track
 from filmfs.core.errors import BadMedia
 from filmfs.core.ports import ByteSource
 from filmfs.cutlists import model
@@ -141,7 +141,9 @@ class _Films:
     def heard(self, piece: Piece, track: int, rate: Fraction) -> _Heard:
         """What an event lets hear. Raises BadMedia."""
         first, end = piece.event.record.numbers(rate)
-        return _Heard(first, end, SoundSource(self._opener(_path(piece)), _first(piece), track))
+        assert piece.counting is not None
+        offset = first_frame(self._library.film(_path(piece)), piece.counting)
+        return _Heard(first, end, SoundSource(self._opener(_path(piece)), _first(piece), track, offset))
 
 
 def _path(piece: Piece) -> str:

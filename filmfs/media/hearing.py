@@ -24,13 +24,14 @@ from filmfs.media.sound import Form, form_of
 class SoundSegment:
     """What is heard next: one of a film's sound tracks (0 is the first) during frames of it; no film is silence.
 
-    A film without picture has the record's frames, from its beginning on.
+    A film without picture has the record's frames; the first begins `offset` seconds after the film does.
     """
 
     film: QuickTime | None
     frames: FrameRange
     track: int = 0
     source: int = 0
+    offset: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _piece(segment: SoundSegment, track: Track, at: int, count: int, rate: Fract
     film, scale = segment.film, track.timescale
     if film is None:
         return Piece(at, None, before=count)
-    begins = _begins(film, segment.frames.first, rate)
+    begins = _begins(film, segment.frames.first, rate, segment.offset)
     # In whole samples of the film, so that there are as many as the record wants.
     begins = track.edit.delay + Fraction(round((begins - track.edit.delay) * scale), scale)
     cut = cut_sound(track, Stretch(begins, begins + Fraction(count, scale)))
@@ -138,11 +139,11 @@ def _piece(segment: SoundSegment, track: Track, at: int, count: int, rate: Fract
     return Piece(at, part, before, count - before - (cut.ends - cut.begins))
 
 
-def _begins(film: QuickTime, frame: int, rate: Fraction) -> Fraction:
+def _begins(film: QuickTime, frame: int, rate: Fraction, offset: Fraction) -> Fraction:
     """When a frame of a film begins, in seconds of its movie."""
     picture = film.movie.picture
     if picture is None:
-        return frame / rate
+        return offset + frame / rate
     if film.rate != rate:
         raise BadMedia(f"its film has {shown_rate(film.rate)} frames a second, and the record {shown_rate(rate)}")
     return picture.edit.delay + (film.pace.time_of(frame) - picture.edit.start) / picture.timescale

@@ -6,7 +6,6 @@ The movie's bytes exist in memory only; clips are made of it as of any other. Wh
 shown, and the delay that frames need to be put in order, are hidden by the edit lists.
 """
 
-import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -16,21 +15,17 @@ from itertools import islice
 from filmfs.core.errors import BadMedia
 from filmfs.core.ranges import FrameRange
 from filmfs.media import writing
-from filmfs.media.boxes import write_box, write_full_box
-from filmfs.media.movie import SOUND, VIDEO, Movie
+from filmfs.media.foreign import FTYP, PCM, chunks_alike, described, media_box, movie_of_tracks, pcm_entry, track_box
+from filmfs.media.movie import SOUND, VIDEO
 from filmfs.media.mxf import Mxf
 from filmfs.media.mxf_essence import Element
 from filmfs.media.mxf_header import TRACK_NUMBER, Set
 from filmfs.media.mxf_pictures import HEAD, looks_of, picture_entry
 from filmfs.media.quicktime import QuickTime
 
-_FTYP = write_box(b"ftyp", b"qt  ", struct.pack(">I", 0x20050300), b"qt  ")
-_UNITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-_ENABLED_IN_MOVIE = 7
 _FINER = 1000  # of a whole rate: units of a frame
 _RATE, _CHANNELS, _BITS, _BLOCK, _COMPRESSION = 0x3D03, 0x3D07, 0x3D01, 0x3D0A, 0x3D06
 _UNCOMPRESSED = bytes.fromhex("040202"), (b"\x01", b"\x7f")
-_PCM = {1: b"raw ", 2: b"sowt", 3: b"in24", 4: b"in32"}
 _AES3_OF_D10 = 0x06, 0x10  # ST 386: kinds of item and element
 _REORDER_MAX = 128
 
@@ -63,16 +58,7 @@ def movie_of(film: Mxf, frames: FrameRange | None = None) -> QuickTime:
     contents: dict[tuple[bytes, int], bytes] = {}
     tracks = [_picture_track(film, _exact(film, frames), scale, tick)]
     tracks += [_sound_track(film, each, number, length, contents) for number, each in enumerate(sounds, 2)]
-    header = write_full_box(
-        b"mvhd",
-        0,
-        0,
-        struct.pack(">IIIIIH10x", 0, 0, scale, min(length, 0xFFFFFFFF), 1 << 16, 1 << 8),
-        _UNITY,
-        bytes(24),
-        struct.pack(">I", len(tracks) + 1),
-    )
-    opened = QuickTime(film.size, _FTYP, Movie(write_box(b"moov", header, *tracks)), None)
+    opened = QuickTime(film.size, FTYP, movie_of_tracks(tracks, scale, length), None)
     return opened.labelled(film.counting.start, drop=film.counting.drop, reel=film.reel)
 
 
@@ -94,45 +80,6 @@ def _exact(film: Mxf, frames: FrameRange | None) -> Element:
 # Tracks
 
 
-def _track(number: int, kind: bytes, length: int, looks: tuple[int, int], edits: bytes, media: bytes) -> bytes:
-    width, height = looks
-    alternate, volume = (1, 0x100) if kind == SOUND else (0, 0)
-    head = write_full_box(
-        b"tkhd",
-        0,
-        _ENABLED_IN_MOVIE,
-        struct.pack(">5I8xHHHH", 0, 0, number, 0, min(length, 0xFFFFFFFF), 0, alternate, volume, 0),
-        _UNITY,
-        struct.pack(">II", width << 16, height << 16),
-    )
-    return write_box(b"trak", head, edits, media)
-
-
-def _media(kind: bytes, scale: int, length: int, tables: Sequence[bytes]) -> bytes:
-    header = (
-        write_full_box(b"vmhd", 0, 1, struct.pack(">4H", 0x40, 0x8000, 0x8000, 0x8000))
-        if kind == VIDEO
-        else write_full_box(b"smhd", 0, 0, bytes(4))
-    )
-    where = write_box(b"dinf", write_full_box(b"dref", 0, 0, struct.pack(">I", 1), write_full_box(b"url ", 0, 1)))
-    times = struct.pack(">QQIQHH", 0, 0, scale, length, 0x7FFF, 0)
-    return write_box(
-        b"mdia",
-        write_full_box(b"mdhd", 1, 0, times),
-        _handler(b"mhlr", kind),
-        write_box(b"minf", header, _handler(b"dhlr", b"url "), where, write_box(b"stbl", *tables)),
-    )
-
-
-def _handler(component: bytes, kind: bytes) -> bytes:
-    name = {VIDEO: b"VideoHandler", SOUND: b"SoundHandler"}.get(kind, b"DataHandler")
-    return write_full_box(b"hdlr", 0, 0, component, kind, bytes(12), bytes((len(name),)), name)
-
-
-def _described(entry: bytes) -> bytes:
-    return write_full_box(b"stsd", 0, 0, struct.pack(">I", 1), entry)
-
-
 def _picture_track(film: Mxf, pictures: Element, scale: int, tick: int) -> bytes:
     track = film.package.picture
     descriptor = film.package.described(track) if track is not None else None
@@ -142,9 +89,9 @@ def _picture_track(film: Mxf, pictures: Element, scale: int, tick: int) -> bytes
     count = len(pictures.offsets)
     frame = film.source.read(pictures.offsets[0], min(HEAD, pictures.sizes[0]))
     tables = [
-        _described(picture_entry(looks, frame, is_intra=film.is_intra)),
+        described(picture_entry(looks, frame, is_intra=film.is_intra)),
         writing.durations([(count, tick)]),
-        _chunks_of_one(1),
+        chunks_alike(1),
         writing.sizes(pictures.sizes),
         _chunk_offsets(pictures.offsets),
     ]
@@ -156,7 +103,9 @@ def _picture_track(film: Mxf, pictures: Element, scale: int, tick: int) -> bytes
         tables.append(writing.sync_samples([key + 1 for key in film.essence.index.keys]))
     length = film.frames * tick
     edits = writing.edits([(length, (film.first + delay) * tick)])
-    return _track(1, VIDEO, length, (looks.width, looks.height), edits, _media(VIDEO, scale, count * tick, tables))
+    return track_box(
+        1, VIDEO, length, (looks.width, looks.height), edits, media_box(VIDEO, scale, count * tick, tables)
+    )
 
 
 def _shifts(temporal: Sequence[int], count: int) -> tuple[int, list[int]]:
@@ -179,21 +128,17 @@ def _sound_track(film: Mxf, sound: _Sound, number: int, length: int, contents: d
     before = sum(sizes[: film.first]) // block
     found = contents.get((sizes.tobytes(), block))
     if found is None:
-        found = _chunks_of_one(sizes[0] // block) if min(sizes) == max(sizes) else _chunks_of_many(sizes, block)
+        found = chunks_alike(sizes[0] // block) if min(sizes) == max(sizes) else _chunks_of_many(sizes, block)
         contents[sizes.tobytes(), block] = found
     tables = [
-        _described(_sound_entry(sound)),
+        described(pcm_entry(sound.rate, sound.channels, sound.width)),
         writing.durations([(total, 1)]),
         found,
         writing.one_size(block, total),
         _chunk_offsets(sound.element.offsets),
     ]
     edits = writing.edits([(length, before)])
-    return _track(number, SOUND, length, (0, 0), edits, _media(SOUND, sound.rate, total, tables))
-
-
-def _chunks_of_one(samples: int) -> bytes:
-    return write_full_box(b"stsc", 0, 0, struct.pack(">4I", 1, 1, samples, 1))
+    return track_box(number, SOUND, length, (0, 0), edits, media_box(SOUND, sound.rate, total, tables))
 
 
 def _chunks_of_many(sizes: "array[int]", block: int) -> bytes:
@@ -221,7 +166,7 @@ def _sound(film: Mxf, element: Element) -> _Sound:
     block = descriptor.number(_BLOCK) or width * channels
     if rate is None or rate.denominator != 1 or not 0 < channels <= 64 or block % channels:
         raise BadMedia("the file does not say how its sound is sampled")
-    if block // channels not in _PCM:
+    if block // channels not in PCM:
         raise BadMedia(f"the sound has samples of {block // channels} bytes")
     return _Sound(element, int(rate), channels, block // channels)
 
@@ -235,17 +180,3 @@ def _descriptor(film: Mxf, element: Element) -> Set:
     if descriptor is None:
         raise BadMedia("the file does not describe its sound")
     return descriptor
-
-
-def _sound_entry(sound: _Sound) -> bytes:
-    """Of version 0 for 8 and 16 bits; of version 1, little-endian by `enda`, for more (QuickTime File Format)."""
-    code, is_plain = _PCM[sound.width], sound.width <= 2
-    bits = 8 * sound.width if is_plain else 16
-    head = struct.pack(
-        ">6xHHHIHHHHI", 1, 0 if is_plain else 1, 0, 0, sound.channels, bits, 0, 0, min(sound.rate, 0xFFFF) << 16
-    )
-    if is_plain:
-        return write_box(code, head)
-    packets = struct.pack(">4I", 1, sound.width, sound.block, 2)
-    kind = write_box(b"frma", code), write_box(b"enda", b"\0\1"), struct.pack(">II", 8, 0)
-    return write_box(code, head, packets, write_box(b"wave", *kind))

@@ -48,11 +48,15 @@ class PictureSource:
 
 @dataclass(frozen=True, slots=True)
 class SoundSource:
-    """A sound track of a film (0 is the first) from its frame `first` on."""
+    """A sound track of a film (0 is the first) from its frame `first` on.
+
+    Of a sound file the first frame begins `offset` seconds after it does.
+    """
 
     film: Opener
     first: int
     track: int = 0
+    offset: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +221,9 @@ class _Mixing:
         if sound.layout != layout:
             raise BadMedia(f"sound track {track + 1} is {sound.layout} there, and began as {layout}")
         begins, rate = self._clock(source.film)
-        starts = begins + source.first / rate + Fraction(first - position(began, self._rate), SOUND_RATE)
+        starts = (
+            begins + source.offset + source.first / rate + Fraction(first - position(began, self._rate), SOUND_RATE)
+        )
         wanted = count if sound.rate == SOUND_RATE else -(-count * sound.rate // SOUND_RATE)
         return resampled(sound.read(starts, wanted), layout, sound.rate, SOUND_RATE, count)
 

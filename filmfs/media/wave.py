@@ -48,6 +48,11 @@ class Wave:
         return int(struct.unpack_from("<I", self.form, 4)[0])
 
     @cached_property
+    def channels(self) -> int:
+        """How many channels it has."""
+        return int(struct.unpack_from("<H", self.form, 2)[0])
+
+    @cached_property
     def width(self) -> int:
         """Bytes of a sample of all channels."""
         return int(struct.unpack_from("<H", self.form, 12)[0])

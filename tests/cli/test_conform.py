@@ -12,6 +12,7 @@ from filmfs.core import errors
 from filmfs.cutlists.cmx3600 import read_edl
 from tests.drive import Drive, answer
 from tests.footage import Film, pictures, samples, timecode
+from tests.media.test_waves import wave
 
 RATE = Fraction(24)
 EDL = """TITLE: the cut
@@ -194,3 +195,37 @@ def _luma(path: Path) -> list[list[int]]:
 
 def _nearest(row: list[int], rows: list[list[int]]) -> int:
     return min(range(len(rows)), key=lambda at: sum(abs(a - b) for a, b in zip(row, rows[at], strict=True)))
+
+
+def test_sound_of_a_recorder_is_heard_to_the_sample(tmp_path: Path) -> None:
+    (tmp_path / "card").mkdir()
+    film = Film(frames=48, rate=Fraction(30000, 1001), timecode="01:00:00;00").write(tmp_path / "card" / "A001.mov")
+    # The recorder began 700 samples before the film's first frame, inside a frame.
+    reference = round(107_892 * 48_000 * Fraction(1001, 30000)) - 700
+    _, noise = wave(tmp_path / "card" / "SC12.wav", 3, reference=reference, width=3)
+    edl = (
+        "TITLE: sound\nFCM: DROP FRAME\n"
+        "001  A001     V     C        01:00:00;05 01:00:00;25 10:00:00;00 10:00:00;20\n"
+        "002  SC12     A     C        01:00:00;08 01:00:00;18 10:00:00;03 10:00:00;13\n"
+    )
+    (tmp_path / "card" / "sound.edl").write_text(edl)
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{tmp_path / 'card'}/")
+    drive.filmfs("conform", "main:sound.edl", "-o", tmp_path / "sound.mov")
+    drive.filmfs("conform", "main:sound.edl", "--render", "-o", tmp_path / "rendered.mov")
+    assert pictures(tmp_path / "sound.mov") == pictures(film)[5:25]
+
+    def at(frame: int) -> int:
+        return round(frame * 48_000 * Fraction(1001, 30000))
+
+    begins = at(107_892 + 8) - reference
+    expected = bytearray(4 * at(20))
+    for number in range(at(13) - at(3)):
+        sample = begins + number
+        expected[4 * (at(3) + number) + 1 : 4 * (at(3) + number) + 4] = noise[3 * sample : 3 * sample + 3]
+    assert samples(tmp_path / "sound.mov") == bytes(expected)
+    assert samples(tmp_path / "rendered.mov") == bytes(expected)
+    (event,) = (
+        event for event in drive.facts("conform", "main:sound.edl", "--explain")["events"] if event["line"] == 4
+    )
+    assert event["clip"] == "002_A1_SC12.wav"
