@@ -14,9 +14,10 @@ _FOLDER_MAX = 20_000  # a folder with more files is no camera card's
 class Sidecars:
     """Those of the films of one tree. A folder's lists are looked for once."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, lists: dict[FileId, list[Entry]] | None = None) -> None:
+        """`lists` are those that were found before, of the same names."""
         self._view = view
-        self._lists: dict[FileId, list[Entry]] = {}
+        self._lists = {} if lists is None else lists
 
     def of(self, directory: FileId, name: str) -> tuple[tuple[str, ContentId], ...]:
         """Names and contents of the sidecars that a film of a folder may have; those not hashed yet are left out."""

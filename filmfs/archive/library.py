@@ -3,12 +3,13 @@ is asked.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
 from filmfs.archive.folders import Sidecars
 from filmfs.archive.permissions import reachable
-from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, NotHashed
+from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, NotHashed, Stale
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ROOT_FILE, ContentId, FileId
 from filmfs.core.ranges import Counting
@@ -36,27 +37,25 @@ class Kept:
         return self.maps[self.source.content]
 
 
+Trees = Callable[[], AbstractContextManager[View]]
+"""Gives a tree as it is, for a moment: a view that is held for long keeps old pages of the database."""
+
+
 class Library:
     """The films of one tree as it is now. For one thread."""
 
-    def __init__(self, view: View, shelf: Shelf, map_of: Callable[[ContentId], ExtentMap]) -> None:
+    def __init__(self, trees: Trees, shelf: Shelf, map_of: Callable[[ContentId], ExtentMap]) -> None:
         """`map_of` tells what a content is made of."""
-        self._view = view
+        self._trees = trees
         self._shelf = shelf
         self._map_of = map_of
-        self._sidecars = Sidecars(view)
+        self._lists: dict[FileId, list[Entry]] = {}
+        self._kept: dict[str, Kept] = {}
 
     @cached_property
     def _entries(self) -> dict[str, tuple[tuple[FileId, ...], Entry]]:
-        return {path: (directories, entry) for path, directories, entry in self._walk((ROOT_FILE,), "")}
-
-    def _walk(self, directories: tuple[FileId, ...], above: str) -> Iterator[tuple[str, tuple[FileId, ...], Entry]]:
-        for entry in self._view.entries(directories[-1]):
-            path = above + entry.name.decode(errors="surrogateescape")
-            if entry.kind is Kind.DIRECTORY:
-                yield from self._walk((*directories, entry.file), path + "/")
-            elif entry.kind is Kind.FILE and is_film_name(path):
-                yield path, directories, entry
+        with self._trees() as view:
+            return {path: (directories, entry) for path, directories, entry in _walk(view, (ROOT_FILE,), "")}
 
     @cached_property
     def index(self) -> Index:
@@ -65,16 +64,22 @@ class Library:
 
     def kept(self, path: str) -> Kept:
         """A film by its path. Raises NotHashed while it is written, BadMedia when it is empty, Corrupt."""
+        if path not in self._kept:
+            self._kept[path] = self._looked_up(path)
+        return self._kept[path]
+
+    def _looked_up(self, path: str) -> Kept:
         directories, entry = self._entries[path]
-        inode = self._view.get_inode(entry.file)
-        if isinstance(inode.content, int):
-            raise NotHashed(f"{path} is being hashed, or written")
-        if inode.content is None:
-            raise BadMedia(f"{path} is empty")
-        name = path.rpartition("/")[2]
-        source = Source(inode.content, name, self._sidecars.of(directories[-1], name))
+        with self._trees() as view:
+            inode = view.get_inode(entry.file)
+            if isinstance(inode.content, int):
+                raise NotHashed(f"{path} is being hashed, or written")
+            if inode.content is None:
+                raise BadMedia(f"{path} is empty")
+            name = path.rpartition("/")[2]
+            source = Source(inode.content, name, Sidecars(view, self._lists).of(directories[-1], name))
+            readable = reachable(inode, [view.get_inode(each) for each in directories])
         maps = {content: self._map_of(content) for content in source.contents}
-        readable = reachable(inode, [self._view.get_inode(each) for each in directories])
         return Kept(entry.file, inode, source, maps, readable)
 
     def film(self, path: str) -> Film:
@@ -87,9 +92,18 @@ class Library:
         try:
             film = self.film(path)
             counting = film.counting()
-        except (BadMedia, BadTimecode, NotHashed, Corrupt):
+        except (BadMedia, BadTimecode, NotHashed, Corrupt, Stale):
             return None
         return facts_of(film, counting)
+
+
+def _walk(view: View, directories: tuple[FileId, ...], above: str) -> Iterator[tuple[str, tuple[FileId, ...], Entry]]:
+    for entry in view.entries(directories[-1]):
+        path = above + entry.name.decode(errors="surrogateescape")
+        if entry.kind is Kind.DIRECTORY:
+            yield from _walk(view, (*directories, entry.file), path + "/")
+        elif entry.kind is Kind.FILE and is_film_name(path):
+            yield path, directories, entry
 
 
 def facts_of(film: Film, counting: Counting) -> Facts:

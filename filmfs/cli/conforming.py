@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -105,7 +106,7 @@ class _Job:
     def __init__(self, archive: Archive, view: View, name: str, cuts: CutList, handles: int) -> None:
         self._archive = archive
         self._shelf = Shelf(archive.contents)
-        self._library = Library(view, self._shelf, archive.contents.map_of)
+        self._library = Library(lambda: nullcontext(view), self._shelf, archive.contents.map_of)
         self._name = name
         self.assembly: Assembly = assemble(cuts, self._library, handles)
         self.hindrance: FilmFSError | None = None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from filmfs.archive.assembly import Assembly, Piece, assemble
-from filmfs.archive.library import Library
+from filmfs.archive.library import Library, Trees
 from filmfs.archive.permissions import common
 from filmfs.archive.programme import Programme, programme_of
 from filmfs.archive.reporting import report_of
@@ -20,7 +20,6 @@ from filmfs.cutlists.reading import SIZE_MAX, read_list
 from filmfs.store.contents import Contents
 from filmfs.timecode.shelf import Shelf
 from filmfs.versioning.rows import Inode
-from filmfs.versioning.view import View
 from filmfs.vfs.clips import ClipRecipe, as_attributes
 from filmfs.vfs.derived import Derived, Made
 from filmfs.vfs.folders import Child, Held, MadeChild
@@ -64,7 +63,7 @@ class CutFolder:
         self._derived = derived
         self._handles = handles
 
-    def build(self, view: View, name: str, file: FileId, inode: Inode) -> Held:
+    def build(self, trees: Trees, name: str, file: FileId, inode: Inode) -> Held:
         """The clips of a list, and the report. Raises BadCutList and what the disk says."""
         extents = self._contents.map_of(inode.content)
         if extents.size > SIZE_MAX:
@@ -72,7 +71,7 @@ class CutFolder:
         cuts = read_list(self._contents.read(extents, 0, extents.size), name)
         children: dict[bytes, Child] = {}
         refused: dict[int, str] = {}
-        library = Library(view, self._derived.shelf, self._contents.map_of)
+        library = Library(trees, self._derived.shelf, self._contents.map_of)
         assembly = assemble(cuts, library, self._handles)
         for at, piece in enumerate(assembly.pieces):
             try:

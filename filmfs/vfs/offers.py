@@ -8,11 +8,13 @@ Finding one takes two steps: what `before_…` gives is done in another thread, 
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from filmfs.archive import Archive
 from filmfs.archive.folders import Sidecars
+from filmfs.archive.library import Trees
 from filmfs.core.errors import BadMedia, BadName, BadTimecode, FilmFSError, NotFound, NotHashed, Stale
 from filmfs.core.ids import FileId
 from filmfs.core.paths import shown
@@ -176,11 +178,12 @@ class Offers:
         lineage, branch_of = view.lineage, dict(self._history.table.branch_of)
         database, build = self._history.database, folder.build
 
-        def with_still_tree() -> Held:
+        @contextmanager
+        def trees() -> Iterator[View]:
             with database.snapshot() as snapshot:
-                return build(View(snapshot, Buffers(), branch_of, lineage))
+                yield View(snapshot, Buffers(), branch_of, lineage)
 
-        return OnDurable(self.folders.making(folder.key, folder.state, with_still_tree))
+        return OnDurable(self.folders.making(folder.key, folder.state, partial(build, trees)))
 
     def _before_movie(self, folder: "_FolderAsked") -> Work | None:
         movie = self.folders.held(folder.key).movie
@@ -276,4 +279,4 @@ class _FolderAsked:
     key: FolderKey
     state: State
     inode: Inode
-    build: Callable[[View], Held]
+    build: Callable[[Trees], Held]

@@ -5,6 +5,7 @@ The frames are those of the directory `sh010` beside it, or files `sh010.1011.ex
 
 from dataclasses import dataclass
 
+from filmfs.archive.library import Trees
 from filmfs.core.errors import NotFound
 from filmfs.core.ids import FileId
 from filmfs.core.ranges import Asked
@@ -25,12 +26,13 @@ class SequenceAsked:
     stem: str
     asked: Asked
 
-    def build(self, contents: Contents, view: View) -> Held:
+    def build(self, contents: Contents, trees: Trees) -> Held:
         """The frames that are asked for. Raises BadTimecode with the reason, NotFound."""
-        frames = (each for each in view.entries(self.directory) if each.kind is Kind.FILE)
-        entries = {each.name.decode(errors="surrogateescape"): each for each in frames}
-        sequence = sequence_called(entries, self.stem)
-        first = view.inode(entries[sequence.names[sequence.numbers[0]]].file)
+        with trees() as view:
+            frames = (each for each in view.entries(self.directory) if each.kind is Kind.FILE)
+            entries = {each.name.decode(errors="surrogateescape"): each for each in frames}
+            sequence = sequence_called(entries, self.stem)
+            first = view.inode(entries[sequence.names[sequence.numbers[0]]].file)
         if first is None:
             raise NotFound(f"the first frame of {self.stem} is gone")
         counting = sequence_counting(sequence, Stored(contents, contents.map_of(first.content)))
