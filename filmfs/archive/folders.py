@@ -5,10 +5,11 @@ from filmfs.core.ids import ContentId, FileId
 from filmfs.store.contents import Contents
 from filmfs.timecode.origins import Beside, sony_sidecars
 from filmfs.timecode.shelf import beside_of
+from filmfs.versioning.listing import Listing
 from filmfs.versioning.rows import Entry, Kind
 from filmfs.versioning.view import View
 
-_FOLDER_MAX = 20_000  # a folder with more files is no camera card's
+_FOLDER_MAX = 1000  # a folder with more files is no camera card's
 
 
 class Sidecars:
@@ -33,10 +34,10 @@ class Sidecars:
             return None  # no file can be called so
 
     def _lists_in(self, directory: FileId) -> list[Entry]:
-        entries = self._view.entries(directory)
-        if len(entries) > _FOLDER_MAX:
+        found = Listing(self._view, directory).after(b"", _FOLDER_MAX + 1)
+        if len(found) > _FOLDER_MAX:
             return []
-        return [entry for entry in entries if entry.name.lower().endswith(b".ale") and not entry.name.startswith(b".")]
+        return [entry for _, entry in found if entry.name.lower().endswith(b".ale") and not entry.name.startswith(b".")]
 
     def _kept(self, entry: Entry | None) -> tuple[str, ContentId] | None:
         inode = self._view.inode(entry.file) if entry is not None and entry.kind is Kind.FILE else None

@@ -85,7 +85,8 @@ class CutFolder:
         why = str(movie) if isinstance(movie, FilmFSError) else None
         report = report_of(name, assembly, refused, why)
         owned = _readable_to_all(inode, assembly, library)
-        children[REPORT] = MadeChild(TextRecipe(report.encode(errors="replace")), file, owned)
+        text = TextRecipe(report.encode(errors="replace"))
+        children[REPORT] = MadeChild(text, self._derived.make_now(text, {}), file, owned)
         waiting = any(isinstance(piece.error, NotHashed) for piece in assembly.pieces)
         return Held(children, movie, is_whole=not waiting)
 
@@ -93,18 +94,19 @@ class CutFolder:
         """All of a list as one movie, or the reason why there is none."""
         try:
             recipe = ConformRecipe(programme_of(assembly, library), self._contents)
-            self._derived.make_now(recipe, {each: self._contents.map_of(each) for each in recipe.contents})
+            facts = self._derived.make_now(recipe, {each: self._contents.map_of(each) for each in recipe.contents})
         except FilmFSError as error:
             return error
-        return MadeChild(recipe, file, _readable_to_all(inode, assembly, library))
+        return MadeChild(recipe, facts, file, _readable_to_all(inode, assembly, library))
 
     def _clip(self, library: Library, piece: Piece) -> MadeChild | None:
         if piece.path is None or piece.frames is None or piece.asked is None:
             return None
         kept = library.kept(piece.path)
         recipe = ClipRecipe(kept.source, (piece.asked,), piece.suffix)
-        self._derived.make_now(recipe, kept.maps)
-        return MadeChild(recipe, kept.file, kept.inode.changed(mode=kept.readable))
+        return MadeChild(
+            recipe, self._derived.make_now(recipe, kept.maps), kept.file, kept.inode.changed(mode=kept.readable)
+        )
 
 
 def _readable_to_all(inode: Inode, assembly: Assembly, library: Library) -> Inode:

@@ -54,6 +54,14 @@ class Recipe(Protocol):
         """Makes it, in any thread. Raises BadTimecode or BadMedia with the reason, or what the disk says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a file that was made, without what it is made of."""
+
+    size: int
+    attributes: Mapping[bytes, bytes]
+
+
 MapOf = Callable[[ContentId], ExtentMap]
 """What a content is made of, also one that is not in the database yet. To be asked by the owner."""
 
@@ -111,7 +119,7 @@ class Derived:
         self._map_of = map_of
         self._nodes: OrderedDict[NodeId, DerivedNode] = OrderedDict()
         self._open: dict[NodeId, DerivedFile] = {}
-        self._outcomes: OrderedDict[Recipe, tuple[int, Mapping[bytes, bytes]] | FilmFSError] = OrderedDict()
+        self._outcomes: OrderedDict[Recipe, Facts | FilmFSError] = OrderedDict()
         self._maps: OrderedDict[Recipe, ExtentMap] = OrderedDict()
         self._own_bytes = 0
         self._lock = threading.Lock()
@@ -125,17 +133,20 @@ class Derived:
                 return None
         return self._making(recipe)
 
-    def find(
-        self, recipe: Recipe, space: Space, file: FileId, inode: Inode, through: FileId | None = None
+    def find(self, recipe: Recipe, space: Space, file: FileId, inode: Inode) -> Attributes:
+        """The attributes of what a recipe makes of a file of a space. Raises what making it did."""
+        return self.show(recipe, self._outcome(recipe), space, file, inode)
+
+    def show(
+        self, recipe: Recipe, facts: Facts, space: Space, file: FileId, inode: Inode, through: FileId | None = None
     ) -> Attributes:
-        """The attributes of what a recipe makes of a file of a space. Raises what making it did.
+        """The same where the facts are known.
 
         What is found `through` a list has another mode than what is found beside its source, and so is another node.
         """
-        size, attributes = self._outcome(recipe)
         key = space, file, recipe.identity if through is None else f"{recipe.identity} through {through}"
         node = self._number(key)
-        self._nodes[node] = found = DerivedNode(recipe, key, size, attributes, inode)
+        self._nodes[node] = found = DerivedNode(recipe, key, facts.size, facts.attributes, inode)
         self._nodes.move_to_end(node)
         while len(self._nodes) > _NODES:
             self._nodes.popitem(last=False)
@@ -143,9 +154,9 @@ class Derived:
 
     def told(self, recipe: Recipe) -> Mapping[bytes, bytes]:
         """What the extended attributes of what a recipe makes tell. Raises what making it did."""
-        return self._outcome(recipe)[1]
+        return self._outcome(recipe).attributes
 
-    def _outcome(self, recipe: Recipe) -> tuple[int, Mapping[bytes, bytes]]:
+    def _outcome(self, recipe: Recipe) -> Facts:
         with self._lock:
             outcome = self._outcomes.get(recipe)
             if outcome is not None:
@@ -153,7 +164,7 @@ class Derived:
         if outcome is None:
             raise Stale("what was made is forgotten; look it up again")
         if isinstance(outcome, FilmFSError):
-            if not isinstance(outcome, BadMedia | BadTimecode):
+            if not _is_final(outcome):
                 self._forget(recipe)
             raise outcome
         return outcome
@@ -226,23 +237,29 @@ class Derived:
         maps: dict[ContentId, ExtentMap] = {}
         with suppress(Corrupt):  # making it will tell
             maps = {content: self._map_of(content) for content in set(recipe.contents)}
-        return partial(self._make, recipe, maps)
 
-    def make_now(self, recipe: Recipe, maps: Mapping[ContentId, ExtentMap]) -> None:
+        def make() -> None:
+            self._make(recipe, maps)
+
+        return make
+
+    def make_now(self, recipe: Recipe, maps: Mapping[ContentId, ExtentMap]) -> Facts:
         """Makes what a recipe says, in any thread, unless that was done; `maps` tell what it needs. Raises why not."""
         with self._lock:
-            known = recipe in self._outcomes
-        if not known:
-            self._make(recipe, maps)
-        self._outcome(recipe)
+            known = self._outcomes.get(recipe)
+        outcome = known if known is not None and _is_final(known) else self._make(recipe, maps)
+        if isinstance(outcome, FilmFSError):
+            raise outcome
+        return outcome
 
-    def _make(self, recipe: Recipe, maps: Mapping[ContentId, ExtentMap]) -> None:
+    def _make(self, recipe: Recipe, maps: Mapping[ContentId, ExtentMap]) -> Facts | FilmFSError:
         try:
             made = recipe.make(self.shelf, maps)
         except FilmFSError as error:
             self._keep(recipe, error)
-            return
-        self._keep(recipe, (made.map.size, made.attributes))
+            return error
+        facts = Facts(made.map.size, made.attributes)
+        self._keep(recipe, facts)
         with self._lock:
             if recipe not in self._maps:
                 self._own_bytes += _own_bytes(made.map)
@@ -251,8 +268,9 @@ class Derived:
             while self._own_bytes > _OWN_BYTES and len(self._maps) > 1:
                 _, extents = self._maps.popitem(last=False)
                 self._own_bytes -= _own_bytes(extents)
+        return facts
 
-    def _keep(self, recipe: Recipe, outcome: tuple[int, Mapping[bytes, bytes]] | FilmFSError) -> None:
+    def _keep(self, recipe: Recipe, outcome: Facts | FilmFSError) -> None:
         with self._lock:
             self._outcomes[recipe] = outcome
             self._outcomes.move_to_end(recipe)
@@ -260,7 +278,6 @@ class Derived:
                 self._outcomes.popitem(last=False)
 
     def _forget(self, recipe: Recipe) -> None:
-        """What a disk could not read it may read the next time."""
         with self._lock:
             self._outcomes.pop(recipe, None)
 
@@ -274,6 +291,11 @@ class Derived:
     def _have_at_hand(self, extents: ExtentMap) -> None:
         with suppress(FilmFSError), self._contents.blobs.borrow(sorted(extents.blobs())[:1]):
             pass
+
+
+def _is_final(outcome: Facts | FilmFSError) -> bool:
+    """Whether the same would come of making it again: what a disk could not read it may read the next time."""
+    return isinstance(outcome, Facts | BadMedia | BadTimecode)
 
 
 def _content_of(recipe: Recipe) -> ContentId:

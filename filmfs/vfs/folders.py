@@ -15,10 +15,10 @@ from stat import S_IFDIR
 from filmfs.core.errors import FilmFSError, Stale
 from filmfs.core.ids import ContentId, FileId
 from filmfs.versioning.rows import Entry, Inode, Kind
-from filmfs.vfs.derived import Recipe
+from filmfs.vfs.derived import Facts, Recipe
 from filmfs.vfs.nodes import Attributes, NodeId, Space, virtual_id
 
-_KEPT = 256
+_CHILDREN = 1 << 17  # of all folders that are kept
 _NODES = 4096
 _PAUSE, _QUICK_S = 10, 0.2  # times as long as the work took, beyond what is quick enough to be done each time
 _PAUSE_OF_PARTS_S = 0.5
@@ -29,6 +29,7 @@ class MadeChild:
     """A file of a folder that a recipe makes, of a file whose owner and times it has."""
 
     recipe: Recipe
+    facts: Facts
     file: FileId
     inode: Inode
 
@@ -91,6 +92,7 @@ class Folders:
     def __init__(self) -> None:
         self._nodes: OrderedDict[NodeId, FolderNode] = OrderedDict()
         self._built: OrderedDict[FolderKey, _Built] = OrderedDict()
+        self._children = 0
         self._lock = threading.Lock()
 
     def is_fresh(self, key: FolderKey, state: State) -> bool:
@@ -121,15 +123,21 @@ class Folders:
             outcome = error
         ended = time.monotonic()
         with self._lock:
+            self._let_go(key)
             self._built[key] = _Built(state, ended, ended - began, outcome)
-            self._built.move_to_end(key)
-            while len(self._built) > _KEPT:
-                self._built.popitem(last=False)
+            self._children += _weight(outcome)
+            while self._children > _CHILDREN and len(self._built) > 1:
+                self._let_go(next(iter(self._built)))
+
+    def _let_go(self, key: FolderKey) -> None:
+        built = self._built.pop(key, None)
+        if built is not None:
+            self._children -= _weight(built.outcome)
 
     def forget(self, key: FolderKey) -> None:
         """One of the files that it is made of is another now."""
         with self._lock:
-            self._built.pop(key, None)
+            self._let_go(key)
 
     def children(self, key: FolderKey) -> Children:
         """The children of a folder. Raises as `held`."""
@@ -170,6 +178,10 @@ class Folders:
         """What stat tells of it; None when the number is of something else."""
         found = self.at(node)
         return _attributes(node, found) if found is not None else None
+
+
+def _weight(outcome: Held | FilmFSError) -> int:
+    return 1 if isinstance(outcome, FilmFSError) else len(outcome.children) + 1
 
 
 def _is_whole(built: _Built) -> bool:

@@ -38,6 +38,7 @@ AT = b"@"
 """In names that may ask for what is made of a file."""
 
 _MOVIE = MOVIE.encode()
+_LOOKED_AT_MAX = 5000  # films of a folder, each time that it is listed
 
 Work = Callable[[], None]
 
@@ -86,8 +87,7 @@ class Offers:
             if folder is not None:
                 if self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view, None):
                     self.folders.forget(folder.key)
-                work = self._before_children(folder, view, patient=patient)
-                return work or (self._before_movie(folder) if name.endswith(_MOVIE) else None)
+                return self._before_children(folder, view, patient=patient)
             asked = clip_asked(view, self._sidecars(space, view), directory, name)
         except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find` will tell
             return None
@@ -185,16 +185,15 @@ class Offers:
 
         return OnDurable(self.folders.making(folder.key, folder.state, partial(build, trees)))
 
-    def _before_movie(self, folder: "_FolderAsked") -> Work | None:
-        movie = self.folders.held(folder.key).movie
-        return self.derived.before_find(movie.recipe) if isinstance(movie, MadeChild) else None
-
     def _movie(self, space: Space, held: Held) -> Attributes:
         if isinstance(held.movie, FilmFSError):
             raise NotFound(f"there is no conformed movie: {held.movie}")
         if held.movie is None:
             raise NotFound("that is no cut list")
-        return self.derived.find(held.movie.recipe, space, held.movie.file, held.movie.inode, held.movie.file)
+        return self._shown(space, held.movie, held.movie.file)
+
+    def _shown(self, space: Space, child: MadeChild, through: FileId) -> Attributes:
+        return self.derived.show(child.recipe, child.facts, space, child.file, child.inode, through)
 
     # Inside such a folder
 
@@ -211,12 +210,7 @@ class Offers:
                 return None
             if self.folders.is_fresh(asked.key, asked.state) and self._are_others(asked.key, view, name):
                 self.folders.forget(asked.key)
-            work = self._before_children(asked, view, patient=patient)
-            if work is not None:
-                return work
-            for child in self._children(folder.key, name).values():
-                if isinstance(child, MadeChild) and (work := self.derived.before_find(child.recipe)) is not None:
-                    return work
+            return self._before_children(asked, view, patient=patient)
         except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find_in` or `children` will tell
             pass
         return None
@@ -228,7 +222,7 @@ class Offers:
             raise NotFound(f"there is no {shown(name)!r} here")
         space = folder.key.space
         if isinstance(child, MadeChild):
-            return self.derived.find(child.recipe, space, child.file, child.inode, folder.key.file)
+            return self._shown(space, child, folder.key.file)
         return self._opened.node(space, child.file)
 
     def children(self, folder: FolderNode) -> Iterator[tuple[bytes, NodeId]]:
@@ -252,7 +246,10 @@ class Offers:
 
     def _are_others(self, key: FolderKey, view: View, name: bytes | None) -> bool:
         """Whether a film that a folder's children, or one of them, are made of is another now."""
-        for child in self._children(key, name).values():
+        children = self._children(key, name)
+        if len(children) > _LOOKED_AT_MAX:
+            return False
+        for child in children.values():
             if isinstance(child, MadeChild) and child.recipe.contents:
                 inode = view.inode(child.file)
                 if inode is None or inode.content != child.recipe.contents[0]:
