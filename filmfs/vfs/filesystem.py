@@ -10,28 +10,25 @@ from typing import Any
 
 from filmfs.archive import Archive
 from filmfs.core.errors import Corrupt, CrossBranch, Exists, ReadOnly, Stale
-from filmfs.core.ids import MAX_BRANCH, ROOT_FILE, DraftId, FileId
+from filmfs.core.ids import ROOT_FILE, DraftId, FileId
 from filmfs.core.paths import shown
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.layers import LayerTable
 from filmfs.versioning.lost import lost_bytes
-from filmfs.versioning.rows import Inode, Kind, nearest_time
+from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import Tree
-from filmfs.versioning.xattrs import Attributes as Kept
-from filmfs.versioning.xattrs import get_xattrs, put_xattrs
-from filmfs.vfs import xattrs
-from filmfs.vfs.changes import Changes, demoted
+from filmfs.vfs.changing import ChangingTree
 from filmfs.vfs.closing import Copying
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.namespace import SNAPSHOTS, as_bytes
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
+from filmfs.vfs.offers import AT
 from filmfs.vfs.root import MountRoot
 from filmfs.vfs.transplant import transplant
-from filmfs.vfs.visible import VisibleTree
 
 
-class FileSystem(VisibleTree):
+class FileSystem(ChangingTree):
     """An archive as a file system."""
 
     def __init__(
@@ -44,36 +41,10 @@ class FileSystem(VisibleTree):
         status: Callable[[], dict[str, Any]],
     ) -> None:
         super().__init__(archive, readonly=readonly, access_times=access_times, handles=handles, status=status)
-        self.changes = 0  # counts what users did, for automatic commits
         self._root = MountRoot(archive, readonly=readonly)
         archive.busy_checks.append(self._opened.is_busy)
 
     # Names
-
-    def change(self, node: NodeId, changes: Changes) -> Attributes:
-        """chmod, chown, truncate and utimes in one. Raises ReadOnly, IsADirectory, TooLarge."""
-        tree, space, file = self._writable(node)
-        if changes.size is not None:
-            self._opened.truncate(space, file, changes.size)
-        opened = self._opened.find(space, file)
-        if opened is not None:
-            opened.publish()
-        fields: dict[str, int] = {
-            key: nearest_time(value) if key.endswith("time") else value
-            for key in ("mode", "uid", "gid", "atime", "mtime")
-            if (value := getattr(changes, key)) is not None
-        }
-        inode = self._opened.inode(node)
-        if changes.demotes and changes.mode is None and inode.kind is not Kind.DIRECTORY:
-            fields["mode"] = demoted(inode.mode)
-        inode = inode.changed(ctime=self.history.clock(), **fields)
-        self._opened.put_inode(tree, node, inode)
-        if fields.keys() & {"mode", "uid", "gid"}:
-            self._offers.permissions_changed()
-        if opened is not None and "mtime" in fields:
-            opened.set_mtime(fields["mtime"])
-        self.changes += 1
-        return self.attributes(node)
 
     def make(
         self,
@@ -119,8 +90,7 @@ class FileSystem(VisibleTree):
     def unlink(self, parent: NodeId, name: bytes) -> None:
         """Takes a name away; a file that is open keeps its bytes until it is closed."""
         tree, _, directory = self._writable(parent)
-        if tree.find(directory, name) is None and self.offers(parent, name):
-            raise ReadOnly(f"{shown(name)} is made of the file beside it; there is nothing to remove")
+        self._refuse_made(tree, parent, directory, name)
         file, inode = tree.unlink(directory, name, self.history.clock())
         self._lost(tree, file, inode)
 
@@ -129,8 +99,7 @@ class FileSystem(VisibleTree):
         if split_node(parent)[0] == VIRTUAL:
             self._root.refuse_removal(parent, name)
         tree, _, directory = self._writable(parent)
-        if tree.find(directory, name) is None and self.offers(parent, name):
-            raise ReadOnly(f"{shown(name)} is made of what is beside it; there is nothing to remove")
+        self._refuse_made(tree, parent, directory, name)
         file, inode = tree.rmdir(directory, name, self.history.clock())
         self._lost(tree, file, inode)
 
@@ -143,6 +112,7 @@ class FileSystem(VisibleTree):
             return
         tree, space, directory = self._writable(parent)
         to_tree, to_space, to_directory = self._writable(to)
+        self._refuse_made(tree, parent, directory, name)
         now = self.history.clock()
         self.changes += 1
         if space != to_space:
@@ -302,24 +272,6 @@ class FileSystem(VisibleTree):
         self._opened.close(split_node(closed.node)[0], closed.file, writing=closed.writing)
         self.changes += int(closed.writing)
 
-    def demote(self, node: NodeId) -> bool:
-        """Takes set-user-ID and its kind from a file that somebody writes to who may not keep them; if it had them."""
-        inode = self._opened.inode(node)
-        if demoted(inode.mode) == inode.mode or inode.kind is Kind.DIRECTORY:
-            return False
-        self.change(node, Changes(demotes=True))
-        return True
-
-    # Extended attributes
-
-    def set_xattr(self, node: NodeId, name: bytes, value: bytes) -> None:
-        """Sets an attribute. Raises ReadOnly, Refused for filmfs's own, AttributeTooLarge."""
-        self._change_xattrs(node, lambda kept: xattrs.with_set(kept, name, value))
-
-    def remove_xattr(self, node: NodeId, name: bytes) -> None:
-        """Removes an attribute. Raises NoAttribute, ReadOnly, Refused for filmfs's own."""
-        self._change_xattrs(node, lambda kept: xattrs.without(kept, name))
-
     # The disk
 
     def cut(self) -> Cut:
@@ -369,15 +321,10 @@ class FileSystem(VisibleTree):
 
     # Inside
 
-    def _writable(self, node: NodeId) -> tuple[Tree, Space, FileId]:
-        space, file = split_node(node)
-        if self.readonly:
-            raise ReadOnly("this mount is read-only")
-        if not 0 < space <= MAX_BRANCH:
-            raise ReadOnly("history and virtual files are read-only")
-        view = self._spaces.view(space)
-        assert isinstance(view, Tree)
-        return view, space, file
+    def _refuse_made(self, tree: Tree, parent: NodeId, directory: FileId, name: bytes) -> None:
+        """Raises ReadOnly for a name that no file has and that leads to what is made of one."""
+        if AT in name and tree.find(directory, name) is None and self.offers(parent, name):
+            raise ReadOnly(f"{shown(name)} is made of what is beside it, and cannot be moved or removed")
 
     def _lost(self, tree: Tree, file: FileId, inode: Inode) -> None:
         self.changes += 1
@@ -394,19 +341,3 @@ class FileSystem(VisibleTree):
             self._lost(to_tree, file, inode)
         for file, inode in moved:
             self._opened.moved(tree, file, inode)
-
-    def _drop_privileges(self, node: NodeId, uid: int) -> None:
-        """An emptied file runs as nobody else; its capability the kernel takes at every change but this one."""
-        if uid:
-            self.demote(node)
-        inode = self._opened.inode(node)
-        if inode.xattrs and xattrs.CAPABILITY in self._xattrs(node):
-            self._change_xattrs(node, lambda kept: xattrs.without(kept, xattrs.CAPABILITY))
-
-    def _change_xattrs(self, node: NodeId, change: Callable[[Kept], Kept]) -> None:
-        tree, _, _ = self._writable(node)
-        inode = self._opened.inode(node)
-        kept = get_xattrs(self.history.database, self.history.buffers, inode.xattrs)
-        reference = put_xattrs(self.history.buffers, change(kept))
-        self._opened.put_inode(tree, node, inode.changed(xattrs=reference, ctime=self.history.clock()))
-        self.changes += 1

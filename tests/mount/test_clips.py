@@ -128,6 +128,7 @@ def test_a_clip_cannot_be_changed(shoot: Path) -> None:
         lambda: os.truncate(clip, 0),
         lambda: os.chmod(clip, 0o600),
         lambda: os.unlink(clip),
+        lambda: os.rename(clip, shoot / "mine.mov"),
         lambda: os.setxattr(clip, "user.note", b"mine"),
         lambda: os.utime(clip),
     ):
