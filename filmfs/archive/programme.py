@@ -115,6 +115,9 @@ def programme_of(assembly: Assembly, library: Library) -> Programme:
     cuts = assembly.cuts
     rate = cuts.rate
     if rate is None:
+        lacking = next((piece for piece in assembly.pieces if piece.frames is None and piece.event.needs_media), None)
+        if lacking is not None:
+            raise BadMedia(f"{lacking.event.shown} has no film: {lacking.reason}")
         raise BadMedia("nobody says how many frames a second the record has")
     seen = [piece for piece in assembly.pieces if piece.event.picture and piece.event.record.length(rate)]
     seen.sort(key=lambda piece: piece.event.record.numbers(rate))

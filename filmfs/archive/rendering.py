@@ -162,45 +162,45 @@ def _first(piece: Piece) -> int:
 def _pictures(pieces: Sequence[Piece], films: _Films, rate: Fraction) -> list[_Shown]:
     """The picture in record order, black where nothing is. Raises BadMedia."""
     shown: list[_Shown] = []
+    outgoing: tuple[PictureSource | None] | None = None
     ordered = sorted(pieces, key=lambda piece: (piece.event.record.numbers(rate), piece.event.line))
     for piece in ordered:
         event = piece.event
         first, end = event.record.numbers(rate)
         if event.tracks.layer > 1 or event.transition in _KEYS:
             raise BadMedia(f"{event.shown} lies over another picture")
-        if first == end:
-            _refuse_other_outgoing(piece, shown, films, rate)
+        source = films.picture(piece, rate) if event.needs_media else None
+        if first == end:  # an outgoing half, which is what is before it or comes in for the transition alone
+            outgoing = None if _goes_on(source, shown) else (source,)
             continue
         if shown and first < shown[-1].end:
             raise BadMedia(f"{event.shown} has another event in its place")
         if shown and first > shown[-1].end:
             shown.append(_Shown(shown[-1].end, first, None, None))
-        source = films.picture(piece, rate) if event.needs_media else None
-        shown.append(_Shown(first, end, source, _transition(event)))
+        shown.append(_Shown(first, end, source, _transition(event, outgoing)))
+        outgoing = None
     return shown
 
 
 _KEYS = (model.Transition.KEY_BACKGROUND, model.Transition.KEY_IN, model.Transition.KEY_OUT)
 
 
-def _transition(event: model.Event) -> Transition | None:
-    if event.transition is model.Transition.DISSOLVE:
-        return Transition("dissolve", event.duration)
-    if event.transition is model.Transition.WIPE:
-        return Transition(int(event.wipe) if event.wipe and event.wipe.isdecimal() else 0, event.duration)
-    return None
+def _transition(event: model.Event, outgoing: tuple[PictureSource | None] | None) -> Transition | None:
+    if event.transition is model.Transition.CUT:
+        return None
+    wipe = int(event.wipe) if event.wipe and event.wipe.isdecimal() else 0
+    kind = "dissolve" if event.transition is model.Transition.DISSOLVE else wipe
+    return Transition(kind, event.duration, outgoing is not None, outgoing[0] if outgoing is not None else None)
 
 
-def _refuse_other_outgoing(piece: Piece, shown: Sequence[_Shown], films: _Films, rate: Fraction) -> None:
-    """Raises BadMedia where a transition comes from another picture than that of the event before it."""
-    before = shown[-1] if shown else None
-    source = films.picture(piece, rate) if piece.event.needs_media else None
-    if before is None or (before.source is None) != (source is None):
-        raise BadMedia(f"{piece.event.shown} comes from a picture that is not before it")
-    if before.source is not None and source is not None:
-        goes_on = before.source.frame(before.end - before.first)
-        if source.film is not before.source.film or source.first != goes_on:
-            raise BadMedia(f"{piece.event.shown} comes from a picture that is not before it")
+def _goes_on(source: PictureSource | None, shown: Sequence[_Shown]) -> bool:
+    """Whether a picture is what the last event would show next."""
+    if not shown:
+        return False
+    before = shown[-1]
+    if before.source is None or source is None:
+        return before.source is source
+    return source.film is before.source.film and source.first == before.source.frame(before.end - before.first)
 
 
 def _pieces(shown: Sequence[_Shown], tracks: Sequence[Sequence[_Heard]], start: int, end: int) -> list[RenderEvent]:

@@ -61,10 +61,15 @@ class SoundSource:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """How an event takes the place of the one before it, in its first frames: "dissolve", or the number of a wipe."""
+    """How an event takes the place of a picture, in its first frames: "dissolve", or the number of a wipe.
+
+    That is the one before it, or with `is_apart` the picture `outgoing` (none: black), which was not shown before.
+    """
 
     kind: str | int
     frames: int
+    is_apart: bool = False
+    outgoing: PictureSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ def _refuse(event: RenderEvent, *, is_first: bool) -> None:
         refuse_unknown(event.transition.kind)
         if not 0 < event.transition.frames <= event.count:
             raise BadMedia(f"its transition has {event.transition.frames} frames, and it has {event.count}")
-        if is_first:
+        if is_first and not event.transition.is_apart:
             raise BadMedia("nothing is before it that its transition could come from")
 
 
@@ -201,7 +206,7 @@ class _Mixing:
         """What a track has in these frames of an event that begins with frame `at` of the record."""
         event, width = self._events[number], 4 * av.AudioLayout(self.layouts[track]).nb_channels
         new = self._of(event, track, frames, at, at)
-        if event.transition is None or frames.start >= event.transition.frames:
+        if event.transition is None or event.transition.is_apart or frames.start >= event.transition.frames:
             return new
         mixed_to = position(at + event.transition.frames, self._rate) - position(at, self._rate)
         done = position(at + frames.start, self._rate) - position(at, self._rate)
@@ -305,8 +310,11 @@ class _Rendering:
         change = event.transition
         if change is None or frame >= change.frames:
             return new
-        before = self._events[number - 1]
-        old = self._fitted(before.picture, before.count + frame, outgoing=True)
+        if change.is_apart:
+            old = self._fitted(change.outgoing, frame, outgoing=True)
+        else:
+            before = self._events[number - 1]
+            old = self._fitted(before.picture, before.count + frame, outgoing=True)
         return self._canvas.mixed(old, new, change.kind, Fraction(2 * frame + 1, 2 * change.frames))
 
     def _fitted(self, source: PictureSource | None, frame: int, *, outgoing: bool = False) -> av.VideoFrame:

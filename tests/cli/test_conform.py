@@ -229,3 +229,18 @@ def test_sound_of_a_recorder_is_heard_to_the_sample(tmp_path: Path) -> None:
         event for event in drive.facts("conform", "main:sound.edl", "--explain")["events"] if event["line"] == 4
     )
     assert event["clip"] == "002_A1_SC12.wav"
+
+
+def test_a_dissolve_may_come_from_a_picture_that_was_not_before_it(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, path = shoot
+    text = (
+        "001  A001     V     C        01:00:00:00 01:00:00:04 10:00:00:00 10:00:00:04\n"
+        "002  A001     V     C        01:00:01:06 01:00:01:06 10:00:00:04 10:00:00:04\n"
+        "002  A001     V     D 008    01:00:00:10 01:00:00:20 10:00:00:04 10:00:00:14\n"
+    )
+    (tmp_path / "apart.edl").write_text(text)
+    drive.filmfs("add", tmp_path / "apart.edl")
+    drive.filmfs("conform", "main:apart.edl", "--render", "-o", tmp_path / "apart.mov")
+    shown, source = _luma(tmp_path / "apart.mov"), _luma(path)
+    for at, frame in ((3, 3), (4, 30), (11, 17), (13, 19)):
+        assert _nearest(shown[at], source) == frame
