@@ -10,6 +10,7 @@ from filmfs.archive import Archive, Mode
 from filmfs.archive.folders import beside_in
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
 from filmfs.cli.files import PlaceText, resolve
+from filmfs.cli.sequences import SequenceClip
 from filmfs.control import refresh
 from filmfs.core.errors import FilmFSError, IsADirectory, Usage
 from filmfs.core.extents import ExtentMap
@@ -42,7 +43,8 @@ def clip(
 ) -> None:
     """Write a time code range of a film as a file: its own frames and samples, exactly, without decoding them.
 
-    The out point is the first frame that is not in it. Without RANGE it says which frames the film has.
+    The out point is the first frame that is not in it. Without RANGE it says which frames the film has. Of a directory
+    with an image sequence the frames of a range are written, as files of a directory.
     """
     output = Output(as_json, quiet, verbose)
     if time_range is not None and output_path is None and not explain:
@@ -51,6 +53,13 @@ def clip(
     with Archive(archive, Mode.READ) as opened:
         view, file = resolve(opened, parse_place(place))
         inode = view.get_inode(file)
+        if inode.kind is Kind.DIRECTORY:
+            sequence = SequenceClip(opened, view, file, place)
+            if time_range is None:
+                sequence.tell(output)
+            else:
+                sequence.write(time_range, handles, None if explain else output_path, output)
+            return
         if inode.kind is not Kind.FILE:
             raise IsADirectory(f"{place} is a {inode.kind.name.lower()}, not a film")
         *folder, name = parse_place(place).parts

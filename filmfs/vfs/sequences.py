@@ -6,13 +6,11 @@ The frames are those of the directory `sh010` beside it, or files `sh010.1011.ex
 from dataclasses import dataclass
 
 from filmfs.archive.library import Trees
-from filmfs.core.errors import NotFound
+from filmfs.archive.sequences import kept_sequence
 from filmfs.core.ids import FileId
 from filmfs.core.ranges import Asked
-from filmfs.core.sequences import select, sequence_called, split_sequence
+from filmfs.core.sequences import split_sequence
 from filmfs.store.contents import Contents
-from filmfs.store.exporting import Stored
-from filmfs.timecode.origins import sequence_counting
 from filmfs.versioning.rows import Kind
 from filmfs.versioning.view import View
 from filmfs.vfs.folders import Held
@@ -28,16 +26,8 @@ class SequenceAsked:
 
     def build(self, contents: Contents, trees: Trees) -> Held:
         """The frames that are asked for. Raises BadTimecode with the reason, NotFound."""
-        with trees() as view:
-            frames = (each for each in view.entries(self.directory) if each.kind is Kind.FILE)
-            entries = {each.name.decode(errors="surrogateescape"): each for each in frames}
-            sequence = sequence_called(entries, self.stem)
-            first = view.inode(entries[sequence.names[sequence.numbers[0]]].file)
-        if first is None:
-            raise NotFound(f"the first frame of {self.stem} is gone")
-        counting = sequence_counting(sequence, Stored(contents, contents.map_of(first.content)))
-        names = select(sequence, self.asked, counting)
-        return Held({entries[name].name: entries[name] for name in names})
+        kept = kept_sequence(trees, contents, self.directory, self.stem)
+        return Held({entry.name: entry for entry in kept.frames(self.asked)})
 
 
 def sequence_asked(view: View, directory: FileId, name: str) -> SequenceAsked | None:

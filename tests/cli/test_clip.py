@@ -117,3 +117,27 @@ def test_an_mxf_film_goes_to_the_container_that_the_output_is_named_for(tmp_path
     for name in names:
         assert pictures(tmp_path / "out" / name) == pictures(path)[5:25]
         assert timecode(tmp_path / "out" / name) == "00:59:59;20"
+
+
+def test_a_range_of_an_image_sequence_is_a_directory_of_its_frames(tmp_path: Path) -> None:
+    (tmp_path / "card" / "sh010").mkdir(parents=True)
+    numbers = [number for number in range(1001, 1021) if number != 1018]
+    for number in numbers:
+        (tmp_path / "card" / "sh010" / f"sh010.{number}.exr").write_bytes(b"%d" % number * 50)
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{tmp_path / 'card'}/")
+    assert drive.filmfs("clip", "main:sh010") == (
+        "sh010.%04d.exr: 1001 to 1020, 19 frames, without time code\nmissing: 1018\n"
+    )
+    facts = drive.facts("clip", "main:sh010", "1011-1013", "--explain")
+    assert (facts["first"], facts["last"], facts["count"]) == ("sh010.1011.exr", "sh010.1013.exr", 3)
+    drive.filmfs("clip", "main:sh010", "1011-1013", "--handles", 1, "-o", tmp_path)
+    written = sorted((tmp_path / "sh010@1011-1013").iterdir())
+    assert [path.name for path in written] == [f"sh010.{number}.exr" for number in range(1010, 1015)]
+    for path in written:
+        assert path.read_bytes() == (tmp_path / "card" / "sh010" / path.name).read_bytes()
+    for asked, says in (("1017-1019", "missing: 1018"), ("900-1001", "has 1001 to 1020"), ("1,2", "no range")):
+        done = answer("clip", drive.root, "main:sh010", asked, "--explain")
+        assert done.returncode == errors.BadTimecode.exit_code
+        assert says in done.stderr
+    assert answer("clip", drive.root, "main:sh010", "1011-1013", "-o", tmp_path).returncode == errors.Exists.exit_code

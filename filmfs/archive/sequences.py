@@ -1,0 +1,40 @@
+"""An image sequence of a tree: which files of a directory are its frames, and how they are counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from filmfs.archive.library import Trees
+from filmfs.core.errors import NotFound
+from filmfs.core.ids import FileId
+from filmfs.core.ranges import Asked, Counting
+from filmfs.core.sequences import ImageSequence, select, sequence_called
+from filmfs.store.contents import Contents
+from filmfs.store.exporting import Stored
+from filmfs.timecode.origins import sequence_counting
+from filmfs.versioning.rows import Entry, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSequence:
+    """A sequence, its files by name, and its time code if the first frame's header says one."""
+
+    sequence: ImageSequence
+    entries: Mapping[str, Entry]
+    counting: Counting | None
+
+    def frames(self, asked: Asked) -> list[Entry]:
+        """The files of a range, in order. Raises BadTimecode with the reason."""
+        return [self.entries[name] for name in select(self.sequence, asked, self.counting)]
+
+
+def kept_sequence(trees: Trees, contents: Contents, directory: FileId, stem: str) -> KeptSequence:
+    """The sequence of a directory that is called so, or its only one. Raises BadTimecode, NotFound."""
+    with trees() as view:
+        frames = (each for each in view.entries(directory) if each.kind is Kind.FILE)
+        entries = {each.name.decode(errors="surrogateescape"): each for each in frames}
+        sequence = sequence_called(entries, stem)
+        first = view.inode(entries[sequence.names[sequence.numbers[0]]].file)
+    if first is None:
+        raise NotFound(f"the first frame of {stem} is gone")
+    counting = sequence_counting(sequence, Stored(contents, contents.map_of(first.content)))
+    return KeptSequence(sequence, entries, counting)
