@@ -107,7 +107,7 @@ class VisibleTree:
 
     def may_be_made(self, parent: NodeId, name: bytes) -> bool:
         """Whether a name may lead to what is made when it is looked up: ask `before_lookup` then."""
-        return AT in name or split_node(parent)[0] == VIRTUAL
+        return AT in name or self._offers.folders.at(parent) is not None
 
     def before_listing(self, node: NodeId, *, patient: bool = True) -> Work | None:
         """The same for `read_directory` from the beginning."""
