@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benches import adding, edited, names, page, waiting, whole
+from benches import adding, clipping, edited, lengthy, lists, names, page, waiting, whole
 from benches.frame import Client, Outcome, machine, rounded
 from benches.places import Place
 
@@ -32,13 +32,21 @@ BENCHES: dict[str, Callable[[Place], Outcome]] = {
     "listing": names.listing,
     "find": names.find,
     "loop": waiting.loop,
+    "clip_index": clipping.clip_index,
+    "clip_open": clipping.clip_open,
+    "clip_long": lengthy.clip_long,
+    "cut_list": lists.cut_list,
 }
+GROUPS = {"clips": ["clip_index", "clip_open", "clip_long", "cut_list"]}
+"""Names for several of them."""
 
 
 def main() -> None:
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description="Speed as ratios to other work done in the same run.")
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument(
+        "names", nargs="*", choices=[*BENCHES, *GROUPS, []], metavar="NAME", help=", ".join([*BENCHES, *GROUPS])
+    )
     parser.add_argument("--dir", type=Path, help="where to work; the disk there is what is measured")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small sizes: does it work, not how fast is it")
@@ -56,8 +64,9 @@ def main() -> None:
     outcomes: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=chosen.dir, prefix="filmfs-bench-") as directory:
         place = Place(Path(directory), Client(Path(directory)), chosen.rounds, chosen.quick)
-        for name in chosen.names or BENCHES:
-            outcomes[name] = _run(BENCHES[name], place)
+        for chosen_name in chosen.names or BENCHES:
+            for name in GROUPS.get(chosen_name, [chosen_name]):
+                outcomes[name] = _run(BENCHES[name], place)
     if chosen.record:
         page.record(outcomes)
     json.dump(outcomes, sys.stdout, indent=2, ensure_ascii=False)
