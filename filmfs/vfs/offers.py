@@ -85,7 +85,9 @@ class Offers:
                 return None
             folder = self._folder_asked(space, view, directory, name)
             if folder is not None:
-                if self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view, None):
+                # Every path into the folder comes through here: its children are looked at when they are asked for.
+                is_movie = name.endswith(_MOVIE)
+                if is_movie and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
                     self.folders.forget(folder.key)
                 return self._before_children(folder, view, patient=patient)
             asked = clip_asked(view, self._sidecars(space, view), directory, name)
@@ -244,7 +246,7 @@ class Offers:
         """A folder as it would be found now."""
         return self._folder_asked(folder.key.space, view, split_node(folder.parent)[1], folder.name)
 
-    def _are_others(self, key: FolderKey, view: View, name: bytes | None) -> bool:
+    def _are_others(self, key: FolderKey, view: View, name: bytes | None = None) -> bool:
         """Whether a film that a folder's children, or one of them, are made of is another now."""
         children = self._children(key, name)
         if len(children) > _LOOKED_AT_MAX:
