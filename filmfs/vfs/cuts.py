@@ -88,7 +88,9 @@ class CutFolder:
         text = TextRecipe(report.encode(errors="replace"))
         children[REPORT] = MadeChild(text, self._derived.make_now(text, {}), file, owned)
         waiting = any(isinstance(piece.error, NotHashed) for piece in assembly.pieces)
-        return Held(children, movie, is_whole=not waiting)
+        clips = (child for child in children.values() if isinstance(child, MadeChild))
+        films = {child.file: child.recipe.contents[0] for child in clips if child.recipe.contents}
+        return Held(children, movie, is_whole=not waiting, films=films)
 
     def _movie(self, assembly: Assembly, library: Library, file: FileId, inode: Inode) -> MadeChild | FilmFSError:
         """All of a list as one movie, or the reason why there is none."""

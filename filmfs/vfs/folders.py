@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from stat import S_IFDIR
 
@@ -42,12 +42,13 @@ Children = Mapping[bytes, Child]
 class Held:
     """What a folder holds; `is_whole`: nothing of it waits for a file to be hashed.
 
-    `movie` is all of it as one file, or the reason why there is none.
+    `movie` is all of it as one file, or the reason why there is none; `films` what the films of both are.
     """
 
     children: Children
     movie: MadeChild | FilmFSError | None = None
     is_whole: bool = True
+    films: Mapping[FileId, ContentId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

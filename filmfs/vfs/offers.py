@@ -7,7 +7,7 @@
 Finding one takes two steps: what `before_…` gives is done in another thread, then `find…` waits for no disk.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from filmfs.versioning.view import View
 from filmfs.vfs.clips import FilmRecipe, clip_asked
 from filmfs.vfs.cuts import CLIPS, MOVIE, CutFolder
 from filmfs.vfs.derived import Derived
-from filmfs.vfs.folders import Child, FolderKey, FolderNode, Folders, Held, MadeChild, State
+from filmfs.vfs.folders import FolderKey, FolderNode, Folders, Held, MadeChild, State
 from filmfs.vfs.nodes import Attributes, NodeId, Space, split_node
 from filmfs.vfs.opened import Opened
 from filmfs.vfs.sequences import sequence_asked
@@ -38,7 +38,6 @@ AT = b"@"
 """In names that may ask for what is made of a file."""
 
 _MOVIE = MOVIE.encode()
-_LOOKED_AT_MAX = 5000  # films of a folder, each time that it is listed
 
 Work = Callable[[], None]
 
@@ -236,26 +235,19 @@ class Offers:
                 continue
             yield name, found.node if isinstance(found, Attributes) else found
 
-    def _children(self, key: FolderKey, name: bytes | None) -> Mapping[bytes, Child]:
-        children = self.folders.children(key)
-        if name is None:
-            return children
-        return {name: children[name]} if name in children else {}
-
     def _folder_of(self, folder: FolderNode, view: View) -> "_FolderAsked | None":
         """A folder as it would be found now."""
         return self._folder_asked(folder.key.space, view, split_node(folder.parent)[1], folder.name)
 
     def _are_others(self, key: FolderKey, view: View, name: bytes | None = None) -> bool:
         """Whether a film that a folder's children, or one of them, are made of is another now."""
-        children = self._children(key, name)
-        if len(children) > _LOOKED_AT_MAX:
-            return False
-        for child in children.values():
-            if isinstance(child, MadeChild) and child.recipe.contents:
-                inode = view.inode(child.file)
-                if inode is None or inode.content != child.recipe.contents[0]:
-                    return True
+        held = self.folders.held(key)
+        child = held.children.get(name) if name is not None else None
+        files = held.films if name is None else [child.file] if isinstance(child, MadeChild) else []
+        for file in files:
+            inode = view.inode(file)
+            if file in held.films and (inode is None or inode.content != held.films[file]):
+                return True
         return False
 
     # What films say
