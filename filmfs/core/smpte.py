@@ -66,7 +66,7 @@ def exact_rate(rate: float | str | Fraction) -> Fraction:
 
 def nominal(rate: Fraction) -> int:
     """How many labels a second has: 30 for 30000/1001."""
-    return max(1, round(rate))
+    return max(1, rate.numerator if rate.denominator == 1 else round(rate))
 
 
 def can_drop(rate: Fraction) -> bool:
@@ -97,19 +97,18 @@ class Label:
 
     def number(self, rate: Fraction, *, drop: bool) -> int:
         """Its frame number. Raises BadTimecode for a label that does not exist, or of the other way of counting."""
-        fields = f"{self.hours:02d}:{self.minutes:02d}:{self.seconds:02d}{';' if drop else ':'}{self.frames:02d}"
         if self.drop and not drop:
-            raise BadTimecode(f"{fields} is written as drop-frame, and the time code is non-drop")
+            raise BadTimecode(f"{self.text(last=':')} is written as drop-frame, and the time code is non-drop")
         if drop and not can_drop(rate):
             raise BadTimecode(f"there is no drop-frame counting at {shown_rate(rate)} frames a second")
-        base = nominal(rate)
+        base, mark = nominal(rate), ";" if drop else ":"
         if not (0 <= self.hours < 24 and 0 <= self.minutes < 60 and 0 <= self.seconds < 60 and 0 <= self.frames < base):
-            raise BadTimecode(f"{fields} is no label at {shown_rate(rate)} frames a second")
+            raise BadTimecode(f"{self.text(last=mark)} is no label at {shown_rate(rate)} frames a second")
         minutes = self.hours * 60 + self.minutes
         number = (minutes * 60 + self.seconds) * base + self.frames
         if drop:
             if self.minutes % 10 and not self.seconds and self.frames < _dropped(rate):
-                raise BadTimecode(f"{fields} does not exist: drop-frame counting leaves it out")
+                raise BadTimecode(f"{self.text(last=mark)} does not exist: drop-frame counting leaves it out")
             number -= _dropped(rate) * (minutes - minutes // 10)
         return number
 

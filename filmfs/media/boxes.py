@@ -7,16 +7,16 @@ at.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from filmfs.core.errors import BadMedia
 from filmfs.core.ports import ByteSource
 
+_HEADER = struct.Struct(">I4s")
 MANY = 200_000  # boxes of one parent; two hours in fragments of a second have 14,400
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A box by its places: of its header, of its body and of its end."""
 
     kind: bytes
@@ -39,17 +39,23 @@ def boxes_of(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Bo
     for _ in range(MANY):
         if end - start < 8:
             return
-        box = _box_at(data[start : start + 16], start, end)
-        yield box
-        start = box.end
+        size, kind = _HEADER.unpack_from(data, start)
+        if 8 <= size <= end - start:
+            yield Box(kind, start, start + 8, start + size)
+            start += size
+        else:
+            box = _box_at(data[start : start + 16], start, end)
+            yield box
+            start = box.end
     raise BadMedia("a box has more boxes in it than any film needs")
 
 
 def find(data: bytes, path: str, start: int = 0, end: int | None = None) -> Box | None:
     """The first box at a path such as `trak/mdia/mdhd` in data[start:end]. Raises BadMedia."""
-    kind, _, rest = path.partition("/")
+    first, _, rest = path.partition("/")
+    kind = first.encode("latin-1")
     for box in boxes_of(data, start, end):
-        if box.kind == kind.encode("latin-1"):
+        if box.kind == kind:
             return find(data, rest, box.body, box.end) if rest else box
     return None
 
@@ -67,7 +73,7 @@ def boxes_in_file(source: ByteSource) -> Iterator[Box]:
 
 
 def _box_at(header: bytes, start: int, limit: int, *, may_be_cut: bool = False) -> Box:
-    size, kind = struct.unpack_from(">I4s", header)
+    size, kind = _HEADER.unpack_from(header)
     body = start + 8
     if size == 1:
         if len(header) < 16:

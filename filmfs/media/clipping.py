@@ -9,6 +9,7 @@ zeros fill up). The bytes are a function of what is put in, and of this module: 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from filmfs.core.extents import Hole
 from filmfs.media import writing
@@ -55,7 +56,17 @@ class Part:
     @property
     def reach(self) -> int:
         """The offset past all of its samples."""
-        return max(run.end for run in _lengths(self))
+        return max(chunk.offset + length for chunk, length in zip(self.chunks, self.lengths(), strict=True))
+
+    def lengths(self) -> list[int]:
+        """The bytes of each chunk."""
+        cut, table = self.cut, self.cut.track.table
+        width = cut.sample_bytes or table.size
+        if width:
+            return [chunk.samples * width for chunk in self.chunks]
+        ends = list(accumulate(table.sizes(cut.start, cut.end), initial=0))
+        start = cut.start
+        return [ends[first + samples - start] - ends[first - start] for _, first, samples, _ in self.chunks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,7 @@ class Layout:
 
     def add(self, parts: Sequence[Part]) -> Places:
         """Puts the samples of parts of one source to the end, in that source's order; where they are then."""
-        runs = _one_run(parts) or _runs([run for part in parts for run in _lengths(part)])
+        runs = _one_run(parts) or _runs(parts)
         return Places(tuple(run.offset for run in runs), tuple(self._put(run) for run in runs))
 
     def add_zeros(self, length: int) -> int:
@@ -182,29 +193,22 @@ def _one_run(parts: Sequence[Part]) -> list[Run]:
     return [Run(start, end - start, parts[0].source)] if end - start - total <= _GAP else []
 
 
-def _lengths(part: Part) -> list[Run]:
-    table, width = part.cut.track.table, part.cut.sample_bytes
-    if width:
-        return [Run(chunk.offset, chunk.samples * width, part.source) for chunk in part.chunks]
-    return [
-        Run(chunk.offset, table.bytes_of(chunk.first, chunk.first + chunk.samples), part.source)
-        for chunk in part.chunks
-    ]
-
-
-def _runs(pieces: list[Run]) -> list[Run]:
-    """Few runs that hold all pieces of a source, in the order of the file."""
-    pieces.sort(key=lambda run: run.offset)
+def _runs(parts: Sequence[Part]) -> list[Run]:
+    """Few runs that hold all samples of parts of one source, in the order of the file."""
+    pieces = sorted(
+        (chunk.offset, length) for part in parts for chunk, length in zip(part.chunks, part.lengths(), strict=True)
+    )
     runs: list[Run] = []
+    source = parts[0].source if parts else 0
     start = end = -1
-    for piece in pieces:
+    for offset, length in pieces:
         if start < 0:
-            start, end = piece.offset, piece.end
-        elif piece.offset <= end + _GAP:
-            end = max(end, piece.end)
+            start, end = offset, offset + length
+        elif offset <= end + _GAP:
+            end = max(end, offset + length)
         else:
-            runs.append(Run(start, end - start, piece.source))
-            start, end = piece.offset, piece.end
+            runs.append(Run(start, end - start, source))
+            start, end = offset, offset + length
     if pieces:
-        runs.append(Run(start, end - start, pieces[0].source))
+        runs.append(Run(start, end - start, source))
     return runs

@@ -144,10 +144,13 @@ def follow(shots: Sequence[Shot], rate: Fraction, sources: Mapping[int, ByteSour
     """
     stands_alone = all(shot.stands_alone for shot in shots)
     looks = _looks(shots[0].track)
+    looks_of = {id(shots[0].track): looks}
     essences = {_essence(entry) for entry in shots[0].entries}
     is_led = any(entry[4:8] in _FIRST_OF_FAMILY for shot in shots for entry in shot.entries)
     for number, shot in enumerate(shots, 1) if len(shots) > 1 else ():
-        reason = _difference(looks, _looks(shot.track)) or _foreign(shot, essences, is_led=is_led)
+        if id(shot.track) not in looks_of:
+            looks_of[id(shot.track)] = _looks(shot.track)
+        reason = _difference(looks, looks_of[id(shot.track)]) or _foreign(shot, essences, is_led=is_led)
         if not reason and not stands_alone:
             reason = _hindrance(shot, essences, rate, sources.get(shot.part.source), is_first=number == 1)
         if reason:

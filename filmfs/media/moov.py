@@ -12,7 +12,7 @@ from math import lcm
 
 from filmfs.core.errors import BadMedia
 from filmfs.media import writing
-from filmfs.media.boxes import Box, boxes_of, find, write_box, write_full_box
+from filmfs.media.boxes import Box, find, write_box, write_full_box
 from filmfs.media.clipping import TIMECODE_BYTES, Part, Places
 from filmfs.media.listings import Listing, listed
 from filmfs.media.movie import Movie, Track
@@ -54,11 +54,7 @@ def clip_moov(
     code = movie.timecode
     if code is not None:
         tracks.append(write_track(timecode_track(code, int(length), duration, large=large), scale))
-    rest = [
-        movie.data[box.start : box.end]
-        for box in boxes_of(movie.data, movie.box.body, movie.box.end)
-        if box.kind not in _DROPPED_OF_MOVIE
-    ]
+    rest = [movie.data[box.start : box.end] for box in movie.boxes if box.kind not in _DROPPED_OF_MOVIE]
     return write_box(b"moov", write_header(movie, scale, int(length)), *tracks, *rest)
 
 
@@ -124,20 +120,14 @@ def write_track(new: NewTrack, scale: int, dropped: Set[bytes] = frozenset()) ->
     """`trak`, in a movie of this time scale, without the boxes of these kinds that the track has which it is like."""
     like, data = new.like, new.like.movie.data
     others = [
-        data[box.start : box.end]
-        for box in boxes_of(data, like.box.body, like.box.end)
-        if box.kind not in _DROPPED_OF_TRACK and box.kind not in dropped
+        data[box.start : box.end] for box in like.boxes if box.kind not in _DROPPED_OF_TRACK and box.kind not in dropped
     ]
-    mdia = like.need("mdia")
     media = []
-    for box in boxes_of(data, mdia.body, mdia.end):
+    for box, within in like.media_boxes:
         if box.kind == b"mdhd":
             media.append(_times(data, box, b"mdhd", new.timescale, new.media_length))
         elif box.kind == b"minf":
-            inner = [
-                new.tables if each.kind == _TABLES else data[each.start : each.end]
-                for each in boxes_of(data, box.body, box.end)
-            ]
+            inner = [new.tables if each.kind == _TABLES else data[each.start : each.end] for each in within]
             media.append(write_box(b"minf", *inner))
         else:
             media.append(data[box.start : box.end])

@@ -99,7 +99,28 @@ class Track:
 
     def find(self, path: str) -> Box | None:
         """The first box at a path below the track."""
-        return find(self.movie.data, path, self.box.body, self.box.end)
+        if path not in self._found:
+            self._found[path] = find(self.movie.data, path, self.box.body, self.box.end)
+        return self._found[path]
+
+    @cached_property
+    def _found(self) -> dict[str, Box | None]:
+        """What was looked for: each clip asks for the same boxes again."""
+        return {}
+
+    @cached_property
+    def boxes(self) -> tuple[Box, ...]:
+        """All that is in it."""
+        return tuple(boxes_of(self.movie.data, self.box.body, self.box.end))
+
+    @cached_property
+    def media_boxes(self) -> tuple[tuple[Box, tuple[Box, ...]], ...]:
+        """All that is in its `mdia`, and what is in those of them that are `minf`."""
+        mdia, data = self.need("mdia"), self.movie.data
+        return tuple(
+            (box, tuple(boxes_of(data, box.body, box.end)) if box.kind == b"minf" else ())
+            for box in boxes_of(data, mdia.body, mdia.end)
+        )
 
     def need(self, path: str) -> Box:
         """The same. Raises BadMedia when it is not there."""
@@ -141,6 +162,11 @@ class Movie:
         return box
 
     @cached_property
+    def boxes(self) -> tuple[Box, ...]:
+        """All that is in the moov."""
+        return tuple(boxes_of(self.data, self.box.body, self.box.end))
+
+    @cached_property
     def timescale(self) -> int:
         """Units of the movie's own times in a second."""
         mvhd = find(self.data, "mvhd", self.box.body, self.box.end)
@@ -154,9 +180,7 @@ class Movie:
     @cached_property
     def tracks(self) -> tuple[Track, ...]:
         """All of its tracks."""
-        return tuple(
-            Track(self, box) for box in boxes_of(self.data, self.box.body, self.box.end) if box.kind == b"trak"
-        )
+        return tuple(Track(self, box) for box in self.boxes if box.kind == b"trak")
 
     @cached_property
     def picture(self) -> Track | None:

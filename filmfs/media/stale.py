@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from filmfs.core.smpte import Label
-from filmfs.media.boxes import Box, boxes_of
+from filmfs.media.boxes import Box
 from filmfs.media.movie import Movie
 
 _TEXTS = (b"udta", b"meta")
@@ -38,8 +38,9 @@ def _spelt(label: Label) -> bytes:
 
 
 def _metadata(movie: Movie) -> Iterator[Box]:
-    for box in boxes_of(movie.data, movie.box.body, movie.box.end):
+    tracks = iter(movie.tracks)
+    for box in movie.boxes:
         if box.kind in _TEXTS:
             yield box
         elif box.kind == _TRACK:
-            yield from (each for each in boxes_of(movie.data, box.body, box.end) if each.kind in _TEXTS)
+            yield from (each for each in next(tracks).boxes if each.kind in _TEXTS)

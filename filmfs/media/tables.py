@@ -105,13 +105,14 @@ class SampleTable:
             per, number, first = self._per_chunk[run], self._run_chunks[run], self._run_samples[run]
             upto = min(end, self._run_samples[run + 1]) if run + 1 < len(self._run_samples) else end
             low, high = (start - first) // per, -(-(upto - first) // per)
-            chunks += map(
-                Chunk,
+            columns = zip(
                 self._offsets[number + low : number + high],
                 range(first + low * per, first + high * per, per),
                 repeat(per),
                 repeat(self._descriptions[run]),
+                strict=False,
             )
+            chunks += map(Chunk._make, columns)
             start, run = upto, run + 1
         if chunks:
             chunks[-1] = chunks[-1]._replace(samples=end - chunks[-1].first)
