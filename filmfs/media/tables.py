@@ -1,18 +1,19 @@
 """The sample tables of a track (ISO/IEC 14496-12, 8.6 and 8.7): where each sample lies, how long it is, when it is
 shown.
 
-Samples are numbered from 0 in decoding order. Times are in units of the track's time scale. The tables stay as they are
-in the file, as arrays and runs; only what is asked for is worked out, so a film of two hours costs milliseconds.
+Samples are numbered from 0 in decoding order. Times are in units of the track's time scale. The tables stay where they
+are in the movie's bytes, and only what is asked for is read of them: a film of two hours costs milliseconds, and little
+memory besides those bytes.
 """
 
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, islice, repeat
-from operator import mul
+from itertools import accumulate, chain, islice, repeat
+from operator import mul, sub
 from struct import unpack_from
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from filmfs.media.boxes import Box, boxes_of
 
 _SAMPLES_MAX = 100_000_000  # 12 hours at 2,000 a second
 _TIME_MAX = 1 << 62
+_WIDTHS = {"I": 4, "i": 4, "Q": 8}
 
 
 class Chunk(NamedTuple):
@@ -33,28 +35,60 @@ class Chunk(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _Column:
+    """`count` big-endian numbers of a table, the first of them at `start`, one each `step` of their widths."""
+
+    data: bytes
+    code: str
+    start: int
+    count: int
+    step: int = 1
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> int:
+        width = _WIDTHS[self.code] * self.step
+        return int(unpack_from(f">{self.code}", self.data, self.start + index * width)[0])
+
+    def between(self, low: int, high: int) -> "array[int]":
+        """Those from one index up to, and without, another; as a slice of a list would be."""
+        low, high, _ = slice(low, high).indices(self.count)
+        width = _WIDTHS[self.code] * self.step
+        values = array(self.code)
+        values.frombytes(self.data[self.start + low * width : self.start + max(low, high) * width])
+        if sys.byteorder == "little":
+            values.byteswap()
+        return values[:: self.step] if self.step > 1 else values
+
+    def all(self) -> "array[int]":
+        """All of them."""
+        return self.between(0, self.count)
+
+
+@dataclass(frozen=True, slots=True)
 class _Runs:
     """Values in runs: `ends[n]` samples have a value of `values[:n + 1]`."""
 
-    ends: Sequence[int]
-    values: Sequence[int]
+    ends: "array[int]"
+    values: _Column
 
     @property
     def count(self) -> int:
         return self.ends[-1] if self.ends else 0
 
-    def value(self, index: int) -> int:
-        return self.values[bisect_right(self.ends, index)]
+    @property
+    def lengths(self) -> list[int]:
+        return list(map(sub, self.ends, chain((0,), self.ends)))
 
     def expanded(self, start: int, end: int) -> list[int]:
         """The values of samples [start, end)."""
-        values: list[int] = []
-        run = bisect_right(self.ends, start)
-        while start < end:
-            upto = min(self.ends[run], end)
-            values += [self.values[run]] * (upto - start)
-            start, run = upto, run + 1
-        return values
+        if end <= start:
+            return []
+        first, last = bisect_right(self.ends, start), bisect_left(self.ends, end)
+        ends = [*self.ends[first:last], end]
+        values = self.values.between(first, last + 1)
+        return list(chain.from_iterable(map(repeat, values, map(sub, ends, chain((start,), ends)))))
 
 
 class SampleTable:
@@ -70,10 +104,11 @@ class SampleTable:
         self._offsets = self._read_offsets()
         self._read_chunks()
         self._durations = self._read_runs(b"stts", "I")
-        lasts: Iterator[int] = map(mul, self._lengths(self._durations), self._durations.values)
-        self._starts = list(accumulate(lasts, initial=0))
-        if self._durations.count != self.count or self._starts[-1] > _TIME_MAX:
+        durations = self._durations.values.all()
+        length = sum(map(mul, self._durations.lengths, durations))
+        if self._durations.count != self.count or length > _TIME_MAX:
             raise BadMedia(f"a track has {self.count} samples and times for {self._durations.count}")
+        self._starts: array[int] = array("Q", accumulate(map(mul, self._durations.lengths, durations), initial=0))
         self._shifts = self._read_runs(b"ctts", "i") if b"ctts" in found else None
         if self._shifts is not None and self._shifts.count != self.count:
             raise BadMedia(f"a track has {self.count} samples and shifts for {self._shifts.count}")
@@ -83,15 +118,15 @@ class SampleTable:
 
     def size_of(self, index: int) -> int:
         """Bytes of a sample."""
-        return int(self._sizes[index]) if not self.size else self.size
+        return self._sizes[index] if not self.size else self.size
 
     def bytes_of(self, start: int, end: int) -> int:
         """Bytes of the samples [start, end)."""
-        return self.size * (end - start) if self.size else int(sum(self._sizes[start:end]))
+        return self.size * (end - start) if self.size else sum(self._sizes.between(start, end))
 
     def sizes(self, start: int, end: int) -> "array[int]":
         """The sizes of the samples [start, end), where they differ."""
-        return self._sizes[start:end]
+        return self._sizes.between(start, end)
 
     def chunks(self, start: int, end: int, width: int = 0) -> list[Chunk]:
         """What the samples [start, end) lie in, in their order, and nothing besides them.
@@ -101,12 +136,15 @@ class SampleTable:
         chunks: list[Chunk] = []
         begins = start
         run = bisect_right(self._run_samples, start) - 1
+        if start < end:
+            read_from, read_to = self._chunk_of(start), self._chunk_of(end - 1) + 1
+            offsets = self._offsets.between(read_from, read_to)
         while start < end:
             per, number, first = self._per_chunk[run], self._run_chunks[run], self._run_samples[run]
             upto = min(end, self._run_samples[run + 1]) if run + 1 < len(self._run_samples) else end
             low, high = (start - first) // per, -(-(upto - first) // per)
             columns = zip(
-                self._offsets[number + low : number + high],
+                offsets[number + low - read_from : number + high - read_from],
                 range(first + low * per, first + high * per, per),
                 repeat(per),
                 repeat(self._descriptions[run]),
@@ -121,6 +159,10 @@ class SampleTable:
                 skipped = width * (begins - first) if width else self.bytes_of(first, begins)
                 chunks[0] = Chunk(offset + skipped, begins, samples - (begins - first), description)
         return chunks
+
+    def _chunk_of(self, index: int) -> int:
+        run = bisect_right(self._run_samples, index) - 1
+        return self._run_chunks[run] + (index - self._run_samples[run]) // self._per_chunk[run]
 
     # When they are shown
 
@@ -162,12 +204,13 @@ class SampleTable:
     @cached_property
     def shift_range(self) -> tuple[int, int]:
         """The least and the greatest shift."""
-        return (min(self._shifts.values), max(self._shifts.values)) if self._shifts and self._shifts.values else (0, 0)
+        values = self._shifts.values.all() if self._shifts is not None else ()
+        return (min(values), max(values)) if values else (0, 0)
 
     @property
     def duration_runs(self) -> list[tuple[int, int]]:
         """(count, duration) as they are stored."""
-        return list(zip(self._lengths(self._durations), self._durations.values, strict=True))
+        return list(zip(self._durations.lengths, self._durations.values.all(), strict=True))
 
     def sync_before(self, index: int) -> Sequence[int]:
         """The sync samples up to and with `index`, in order; all are, where no table says which."""
@@ -191,14 +234,7 @@ class SampleTable:
             raise BadMedia(f"the {kind.decode()} of a track is cut off")
         return box.body + 8, count
 
-    def _array(self, code: str, start: int, count: int) -> "array[int]":
-        values = array(code)
-        values.frombytes(self._data[start : start + count * values.itemsize])
-        if sys.byteorder == "little":
-            values.byteswap()
-        return values
-
-    def _read_sizes(self) -> tuple[int, "array[int]"]:
+    def _read_sizes(self) -> tuple[int, _Column]:
         box = self._found.get(b"stsz")
         if box is None or box.length < 12:
             raise BadMedia("a track has no stsz" + (", but an stz2" if b"stz2" in self._found else ""))
@@ -208,15 +244,15 @@ class SampleTable:
         if count > _SAMPLES_MAX * 50:
             raise BadMedia(f"a track says that it has {count} samples")
         self._counted = count
-        return size, array("I") if size else self._array("I", box.body + 12, count)
+        return size, _Column(self._data, "I", box.body + 12, 0 if size else count)
 
-    def _read_offsets(self) -> "array[int]":
+    def _read_offsets(self) -> _Column:
         kind, code, width = (b"co64", "Q", 8) if b"co64" in self._found else (b"stco", "I", 4)
-        return self._array(code, *self._entries(kind, width))
+        return _Column(self._data, code, *self._entries(kind, width))
 
     def _read_chunks(self) -> None:
         start, count = self._entries(b"stsc", 4, fields=3)
-        table = self._array("I", start, count * 3)
+        table = _Column(self._data, "I", start, count * 3).all()
         firsts = [first - 1 for first in table[0::3]]
         self._per_chunk, self._descriptions = table[1::3], table[2::3]
         chunks = len(self._offsets)
@@ -229,24 +265,20 @@ class SampleTable:
         totals = list(accumulate(samples, initial=0))
         if totals[-1] < self.count:
             raise BadMedia(f"a track has {self.count} samples and chunks for {totals[-1]}")
-        self._run_chunks, self._run_samples = firsts, totals[:-1]
+        self._run_chunks, self._run_samples = array("Q", firsts), array("Q", totals[:-1])
 
     def _read_runs(self, kind: bytes, code: str) -> _Runs:
         start, count = self._entries(kind, 4, fields=2)
-        lengths = self._array("I", start, count * 2)[0::2]
-        values = self._array(code, start, count * 2)[1::2]
-        return _Runs(list(accumulate(lengths)), values)
-
-    @staticmethod
-    def _lengths(runs: _Runs) -> list[int]:
-        return [end - start for start, end in zip([0, *runs.ends], runs.ends, strict=False)]
+        lengths = _Column(self._data, "I", start, count, 2).all()
+        ends = array("I" if sum(lengths) < 1 << 32 else "Q", accumulate(lengths))
+        return _Runs(ends, _Column(self._data, code, start + 4, count, 2))
 
     def _read_sync(self) -> "array[int] | None":
         if b"stss" not in self._found:
             return None
-        numbers = set(self._array("I", *self._entries(b"stss", 4)))
+        numbers = set(_Column(self._data, "I", *self._entries(b"stss", 4)).all())
         if b"stps" in self._found:  # key frames of open groups, as QuickTime tells them apart
-            numbers |= set(self._array("I", *self._entries(b"stps", 4)))
+            numbers |= set(_Column(self._data, "I", *self._entries(b"stps", 4)).all())
         if numbers and not 1 <= min(numbers) <= max(numbers) <= self.count:
             raise BadMedia("a sync sample of a track is not there")
         return array("I", (number - 1 for number in sorted(numbers)))

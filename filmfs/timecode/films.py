@@ -52,7 +52,7 @@ class Film:
     @property
     def weight(self) -> int:
         """About how many bytes of memory it takes."""
-        return 3 * len(self.of.movie.data) if isinstance(self.of, QuickTime) else 0
+        return 2 * len(self.of.movie.data) if isinstance(self.of, QuickTime) else 0
 
     @property
     def reel(self) -> str | None:
