@@ -13,7 +13,6 @@ from filmfs.archive import Archive, Mode
 from filmfs.archive.assembly import Assembly, assemble
 from filmfs.archive.library import Library
 from filmfs.archive.programme import Programme, programme_of
-from filmfs.archive.rendering import rendering_of
 from filmfs.archive.reporting import report_of
 from filmfs.archive.trimming import Trim, files_of, plan_trims
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
@@ -27,7 +26,6 @@ from filmfs.cutlists.model import CutList
 from filmfs.cutlists.otio import Media, write_otio
 from filmfs.cutlists.reading import read_list
 from filmfs.cutlists.writing import write_edl
-from filmfs.media.rendering import render
 from filmfs.store.exporting import export, write_all, write_file
 from filmfs.timecode.films import clip_of
 from filmfs.timecode.shelf import Shelf
@@ -173,6 +171,9 @@ class _Job:
 
     def render(self, path: str, output: Output, place: str) -> None:
         """The programme as one movie, encoded anew. Raises BadMedia with the reason where it cannot be."""
+        from filmfs.archive.rendering import rendering_of
+        from filmfs.media.rendering import render  # PyAV: a tenth of a second that no other command should wait for
+
         rendering = rendering_of(self.assembly, self._library, self._archive.contents)
         total, what = rendering.frames, f"rendering {path}"
 
