@@ -36,6 +36,7 @@ class Piece:
     suffix: str = ""
     reason: str | None = None
     error: FilmFSError | None = None  # of opening the film
+    candidates: tuple[str, ...] = ()  # films that it could be, where they are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _with_rate(cuts: CutList, films: list[Film | FilmFSError | None]) -> CutList
 def _found(event: Event, result: Result, films: dict[str, Film | FilmFSError], rate: Fraction | None) -> Piece:
     """An event with its film, and how that counts."""
     if isinstance(result, Ambiguous):
-        return Piece(event, reason=f"{result.reason}: {', '.join(result.paths)}")
+        return Piece(event, reason=f"{result.reason}: {', '.join(result.paths)}", candidates=result.paths)
     if not isinstance(result, Matched):
         return Piece(event, reason=result.reason)
     film, piece = films[result.path], Piece(event, result.path, result.by)

@@ -8,7 +8,7 @@ is called NAME@RANGE.ext. It goes where is asked, else beside a film that is a f
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -106,11 +106,12 @@ def extract(found: Found, described: MediaFile, tc_range: TimecodeRange, output_
     if clip.frames.clamped:
         log.warning("%s: the film ends before the handles do; the clip has %s", found.name, clip.name)
     target = os.path.join(output_dir or found.folder or os.getcwd(), clip.name)
-    if os.path.lexists(target):
-        if not _is_the_same(target, found.clipped(clip.map)):
-            raise Exists(f"{target} is there already, and is another file")
-    else:
-        found.write(clip.map, target)
+    if not os.path.lexists(target):
+        with suppress(Exists):  # somebody else wrote it meanwhile
+            found.write(clip.map, target)
+            return target
+    if not _is_the_same(target, found.clipped(clip.map)):
+        raise Exists(f"{target} is there already, and is another file")
     return target
 
 

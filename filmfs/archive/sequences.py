@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from filmfs.archive.library import Trees
 from filmfs.core.errors import NotFound
@@ -12,6 +13,11 @@ from filmfs.store.contents import Contents
 from filmfs.store.exporting import Stored
 from filmfs.timecode.origins import sequence_counting
 from filmfs.versioning.rows import Entry, Kind
+
+_IMAGES = (
+    *(b".dpx", b".cin", b".exr", b".tif", b".tiff", b".png", b".jpg", b".jpeg", b".jp2", b".j2c", b".j2k", b".jxl"),
+    *(b".dng", b".ari", b".arx", b".tga", b".sgi", b".rgb", b".bmp", b".hdr", b".pic", b".sxr", b".webp", b".avif"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +33,25 @@ class KeptSequence:
         return [self.entries[name] for name in select(self.sequence, asked, self.counting)]
 
 
-def kept_sequence(trees: Trees, contents: Contents, directory: FileId, stem: str) -> KeptSequence:
-    """The sequence of a directory that is called so, or its only one. Raises BadTimecode, NotFound."""
+def kept_sequence(
+    trees: Trees, contents: Contents, directory: FileId, stem: str, *, is_loose: bool = False
+) -> KeptSequence:
+    """The sequence of a directory that is called so, or its only one. Raises BadTimecode, NotFound.
+
+    With `is_loose` the directory holds other files too, and only a sequence that is called so is meant.
+    """
     with trees() as view:
-        frames = (each for each in view.entries(directory) if each.kind is Kind.FILE)
-        entries = {each.name.decode(errors="surrogateescape"): each for each in frames}
-        sequence = sequence_called(entries, stem)
+        frames = (each for each in view.entries(directory) if each.kind is Kind.FILE and _is_image(each))
+        entries = {normalize("NFC", each.name.decode(errors="surrogateescape")): each for each in frames}
+        sequence = sequence_called(entries, normalize("NFC", stem))
+        if is_loose and normalize("NFC", stem) not in (sequence.stem, sequence.before, sequence.pattern):
+            raise NotFound(f"there is no image sequence {stem} here")
         first = view.inode(entries[sequence.names[sequence.numbers[0]]].file)
     if first is None:
         raise NotFound(f"the first frame of {stem} is gone")
     counting = sequence_counting(sequence, Stored(contents, contents.map_of(first.content)))
     return KeptSequence(sequence, entries, counting)
+
+
+def _is_image(entry: Entry) -> bool:
+    return entry.name.lower().endswith(_IMAGES)

@@ -47,6 +47,8 @@ def clip(
     with an image sequence the frames of a range are written, as files of a directory.
     """
     output = Output(as_json, quiet, verbose)
+    if time_range is None and output_path is not None:
+        raise Usage("say which range shall be written, such as 01.00.00.00-01.00.30.00")
     if time_range is not None and output_path is None and not explain:
         raise Usage("say where the clip shall go, with -o FILE or -o DIR, or --explain")
     refresh(archive)
@@ -71,6 +73,9 @@ def clip(
                 output.result({"place": place, **facts}, lambda: _film_lines(film))
                 return
             wanted = os.path.splitext(output_path or "")[1].lower()
+            if output_path is not None and not os.path.isdir(output_path) and wanted not in film.suffixes:
+                kinds = " or ".join(film.suffixes)
+                raise Usage(f"a clip of it is a {kinds} file; {output_path} is neither that nor a directory")
             asked = with_handles(read_range(time_range), handles)
             made = clip_of(film, extents, asked, suffix=wanted if wanted in film.suffixes else None)
         except FilmFSError as error:

@@ -27,12 +27,14 @@ from filmfs.cutlists.otio import Media, write_otio
 from filmfs.cutlists.reading import read_list
 from filmfs.cutlists.writing import write_edl
 from filmfs.store.exporting import export, write_all, write_file
+from filmfs.timecode.films import SUFFIXES as FILM_SUFFIXES
 from filmfs.timecode.films import clip_of
 from filmfs.timecode.shelf import Shelf
 from filmfs.versioning.rows import Kind
 from filmfs.versioning.view import View
 
 REPORT = "REPORT.txt"
+_NO_DIRECTORY = (*set(FILM_SUFFIXES) - {".mov", ".qt"}, ".edl", ".otio", ".txt")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,6 +69,8 @@ def conform(
     output = Output(as_json, quiet, verbose)
     if renders and (output_path is None or not _is_file(output_path)):
         raise Usage("say which movie shall be rendered, with -o FILE.mov")
+    if output_path is not None and os.path.splitext(output_path)[1].lower() in _NO_DIRECTORY:
+        raise Usage(f"one movie is a .mov file; {output_path} is neither that nor a directory")
     if output_path is None and not explain:
         raise Usage("say where it shall go, with -o DIR or -o FILE.mov, or --explain")
     exact = None if rate is None else exact_rate(rate)

@@ -14,7 +14,7 @@ from filmfs.media.fragments import gather, is_fragmented
 from filmfs.media.labelling import with_timecode
 from filmfs.media.movie import Movie, Pace, Track, pace_of, rate_of
 
-MOOV_MAX = 512 << 20
+MOOV_MAX = 96 << 20
 _FTYP_MAX = 4096
 _DROP, _NEGATIVE = 1, 4  # flags of a time code description
 _UMID = "0X060A2B34"

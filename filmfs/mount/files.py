@@ -5,6 +5,7 @@ shared is read before such a wait and changed after it, but for `placed`, which 
 """
 
 import errno
+import logging
 import os
 import struct
 from collections.abc import Callable
@@ -36,12 +37,15 @@ from filmfs.versioning.rows import Kind
 from filmfs.vfs.changes import Changes
 from filmfs.vfs.filesystem import FileSystem
 from filmfs.vfs.nodes import NodeId
-from filmfs.vfs.offers import OnDurable
 from filmfs.vfs.ranges import allocate, copy_range, seek
+from filmfs.vfs.work import Work
 from filmfs.vfs.writing import write_placed
 
+log = logging.getLogger("filmfs.mount")
+
 _TRIES = 16
-_HASHED_S, _PATIENCE_S, _LOOK_AGAIN_S = 20.0, 5.0, 0.05
+_HASHED_S, _PATIENCE_S, _LOOK_AGAIN_S = 3.0, 1.5, 0.05  # the kernel holds a directory while a name is looked up in it
+_MAKERS = 4
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
 
@@ -57,6 +61,8 @@ class FileOperations(pyfuse3.Operations):
         self._fs = filesystem
         self._flusher = flusher
         self._disk = disk
+        self._makers = trio.CapacityLimiter(_MAKERS)
+        self._being_made: dict[Work, trio.Event] = {}
         self._patience = Patience()
         self._room = Room(filesystem.statvfs)
 
@@ -146,12 +152,10 @@ class FileOperations(pyfuse3.Operations):
 
     async def first(self, work: Callable[[], None] | None) -> None:
         """Does what would wait for a disk in a thread."""
-        if isinstance(work, OnDurable):
-            await self._flusher.write_back()
         if work is not None:
             await trio.to_thread.run_sync(work, limiter=self._disk)
 
-    async def have_made(self, work: Callable[..., Callable[[], None] | None]) -> None:
+    async def have_made(self, work: Callable[..., Work | None]) -> None:
         """Does what `work(patient=…)` gives in threads until there is no more; what is not hashed yet is waited for."""
         began = trio.current_time()
         while True:
@@ -166,7 +170,31 @@ class FileOperations(pyfuse3.Operations):
                 continue
             if next_work is None:
                 return
-            await self.first(next_work)
+            with trio.move_on_after(_HASHED_S - waited_s):
+                await self._made(next_work).wait()
+                continue
+            raise Busy("it takes longer to make than a look-up may; try again in a moment")
+
+    def _made(self, work: Work) -> trio.Event:
+        """Does work in a thread, once for all who ask for it, and goes on when nobody waits for it any more."""
+        done = self._being_made.get(work)
+        if done is None:
+            done = self._being_made[work] = trio.Event()
+            trio.lowlevel.spawn_system_task(self._make, work, done)
+        return done
+
+    async def _make(self, work: Work, done: trio.Event) -> None:
+        try:
+            if work.is_on_durable:
+                await self._flusher.write_back()
+            await trio.to_thread.run_sync(work, limiter=self._makers, abandon_on_cancel=True)
+        except FilmFSError as error:  # whoever looks again is told what is wrong
+            log.error("something could not be made: %s", error)
+        except Exception:
+            log.exception("something could not be made")
+        finally:
+            del self._being_made[work]
+            done.set()
 
     async def _keep_closed(self, node: NodeId) -> None:
         """Has what a file was at earlier closes be safe from who will write over it."""

@@ -176,7 +176,7 @@ class Operations(FileOperations):
         if name.startswith(OWN_NAME):
             return self.unknown_to_pyfuse3(name[1:].split(), ctx.uid)
         if name.startswith(OWN_ATTRIBUTES):
-            await self.first(self._fs.before_get_xattr(NodeId(inode), name))
+            await self.have_made(partial(self._fs.before_get_xattr, NodeId(inode), name))
         return self._fs.get_xattr(NodeId(inode), name)
 
     @answers_at_once(0)

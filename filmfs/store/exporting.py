@@ -64,13 +64,23 @@ def write_file(path: str, size: int, fill: Callable[[int], None]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(part, path)
+        _appear(part, path)
         sync_path(directory)
+    except FileExistsError:
+        raise Exists(f"{path} is there already") from None
     except OSError as error:
         raise from_os_error(error, f"writing {path}") from error
     finally:
         with suppress(OSError):
             os.unlink(part)
+
+
+def _appear(part: str, path: str) -> None:
+    """Gives a file its name, which nobody else may have taken meanwhile. Raises FileExistsError, OSError."""
+    try:
+        os.link(part, path)
+    except PermissionError:  # a file system without hard links
+        os.rename(part, path)
 
 
 def _write(contents: Contents, piece: Extent | Hole, target: int, advance: Callable[[int], None]) -> None:

@@ -26,6 +26,7 @@ from filmfs.timecode.origins import NOTHING, Beside, find_origin
 MOVIES = (".mov", ".mp4", ".m4v", ".qt", ".3gp")
 SOUNDS = (".wav", ".bwf", ".rf64")
 MATERIAL = ".mxf"
+_MXF_FRAME = 100  # bytes that each frame of an MXF film takes in memory
 _MOVIES_OF_MATERIAL = (".mov", ".qt")
 SUFFIXES = (*MOVIES, *SOUNDS, MATERIAL)
 
@@ -52,6 +53,8 @@ class Film:
     @property
     def weight(self) -> int:
         """About how many bytes of memory it takes."""
+        if isinstance(self.of, Mxf):
+            return _MXF_FRAME * self.of.frames
         return 2 * len(self.of.movie.data) if isinstance(self.of, QuickTime) else 0
 
     @property

@@ -43,15 +43,29 @@ class Shelf:
         self._contents = contents
         self._films: OrderedDict[Source, Film] = OrderedDict()
         self._weight = 0
+        self._opening: dict[Source, threading.Event] = {}
         self._lock = threading.Lock()
 
     def film(self, source: Source, maps: Mapping[ContentId, ExtentMap]) -> Film:
         """The film; `maps` tell what its contents are made of. Raises BadMedia and what its disk says."""
-        with self._lock:
-            film = self._films.get(source)
-            if film is not None:
-                self._films.move_to_end(source)
-                return film
+        while True:
+            with self._lock:
+                film = self._films.get(source)
+                if film is not None:
+                    self._films.move_to_end(source)
+                    return film
+                opening = self._opening.get(source)
+                if opening is None:
+                    self._opening[source] = threading.Event()
+                    break
+            opening.wait()  # a film's tables are in memory once, however many ask for it
+        try:
+            return self._open(source, maps)
+        finally:
+            with self._lock:
+                self._opening.pop(source).set()
+
+    def _open(self, source: Source, maps: Mapping[ContentId, ExtentMap]) -> Film:
         extents = maps.get(source.content)
         if extents is None:
             raise BadMedia("what the film is made of cannot be read")

@@ -47,6 +47,11 @@ class ClipRecipe:
         """All that the bytes depend on, as text."""
         return f"clip {self.source.identity} {self.asked!r} {self.suffix}"
 
+    @property
+    def is_only(self) -> bool:
+        """There are many."""
+        return False
+
     def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
         """Makes it. Raises BadTimecode, BadMedia, and what the disk says."""
         film = shelf.film(self.source, maps)
@@ -69,6 +74,11 @@ class FilmRecipe:
     def identity(self) -> str:
         """All that is told depends on this."""
         return f"film {self.source.identity}"
+
+    @property
+    def is_only(self) -> bool:
+        """There are many."""
+        return False
 
     def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
         """Looks at the film. Raises BadMedia, and what the disk says."""

@@ -5,7 +5,8 @@ The folder has a report of what became of each event, and of why there is no mov
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+from blake3 import blake3
 
 from filmfs.archive.assembly import Assembly, Piece, assemble
 from filmfs.archive.library import Library, Trees
@@ -30,29 +31,33 @@ MOVIE = "@conform.mov"
 REPORT = b"REPORT.txt"
 
 
-@dataclass(frozen=True, slots=True)
 class ConformRecipe:
     """A programme as one movie."""
 
-    programme: Programme
-    kept: Contents = field(compare=False, repr=False)
+    is_only = True
+
+    def __init__(self, programme: Programme, contents: Contents) -> None:
+        self._programme = programme
+        self._kept = contents
+        self.identity = f"conform {blake3(programme.identity.encode()).hexdigest()}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ConformRecipe) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
     @property
     def contents(self) -> tuple[ContentId, ...]:
         """What it needs."""
-        return tuple(content for source in self.programme.sources for content in source.contents)
-
-    @property
-    def identity(self) -> str:
-        """All that the bytes depend on, as text."""
-        return self.programme.identity
+        return tuple(content for source in self._programme.sources for content in source.contents)
 
     def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
         """Makes it. Raises BadMedia, and what the disk says."""
-        programme = self.programme
+        programme = self._programme
         start = label_of(programme.start, programme.rate, drop=programme.drop)
         told = {"timecode.start": str(start), "timecode.rate": str(programme.rate), "accuracy": "exact"}
-        return Made(programme.movie(self.kept, shelf, maps), as_attributes(told))
+        return Made(programme.movie(self._kept, shelf, maps), as_attributes(told))
 
 
 class CutFolder:
@@ -85,8 +90,8 @@ class CutFolder:
         why = str(movie) if isinstance(movie, FilmFSError) else None
         report = report_of(name, assembly, refused, why)
         owned = _readable_to_all(inode, assembly, library)
-        text = TextRecipe(report.encode(errors="replace"))
-        children[REPORT] = MadeChild(text, self._derived.make_now(text, {}), file, owned)
+        text = TextRecipe.of(report.encode(errors="replace"))
+        children[REPORT] = MadeChild(text, text.facts, file, owned)
         waiting = any(isinstance(piece.error, NotHashed) for piece in assembly.pieces)
         clips = (child for child in children.values() if isinstance(child, MadeChild))
         films = {child.file: child.recipe.contents[0] for child in clips if child.recipe.contents}
@@ -114,7 +119,8 @@ class CutFolder:
 def _readable_to_all(inode: Inode, assembly: Assembly, library: Library) -> Inode:
     """A list's inode with the mode of what is made of its films."""
     films = []
-    for path in {piece.path for piece in assembly.pieces if piece.path is not None}:
+    told = {piece.path for piece in assembly.pieces if piece.path is not None}
+    for path in told.union(*(piece.candidates for piece in assembly.pieces)):
         with suppress(FilmFSError):  # of such a film nothing is told but its name
             kept = library.kept(path)
             films.append((kept.inode, kept.readable))

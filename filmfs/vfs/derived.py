@@ -24,9 +24,11 @@ from filmfs.timecode.shelf import Shelf
 from filmfs.versioning.rows import Inode
 from filmfs.vfs.nodes import Attributes, NodeId, Space, virtual_id
 from filmfs.vfs.openfiles import STRAIGHT_MIN
+from filmfs.vfs.work import Work
 
 _NODES = 1 << 16
 _OUTCOMES = 1 << 14
+_MAPS_MIN = 8  # between the making and the opening of a file others are made
 _OWN_BYTES = 64 << 20  # literals of the maps that are kept
 _READABLE = 0o444
 
@@ -49,6 +51,10 @@ class Recipe(Protocol):
     @property
     def identity(self) -> str:
         """All that the bytes depend on, as text."""
+
+    @property
+    def is_only(self) -> bool:
+        """Whether a list has one of its kind at a time."""
 
     def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
         """Makes it, in any thread. Raises BadTimecode or BadMedia with the reason, or what the disk says."""
@@ -122,11 +128,12 @@ class Derived:
         self._outcomes: OrderedDict[Recipe, Facts | FilmFSError] = OrderedDict()
         self._maps: OrderedDict[Recipe, ExtentMap] = OrderedDict()
         self._own_bytes = 0
+        self._only: dict[tuple[Space, FileId, str], NodeId] = {}
         self._lock = threading.Lock()
 
     # Finding
 
-    def before_find(self, recipe: Recipe) -> Callable[[], None] | None:
+    def before_find(self, recipe: Recipe) -> Work | None:
         """Work for another thread, after which `find` knows; None when there is none to do."""
         with self._lock:
             if recipe in self._outcomes:
@@ -148,9 +155,20 @@ class Derived:
         node = self._number(key)
         self._nodes[node] = found = DerivedNode(recipe, key, facts.size, facts.attributes, inode)
         self._nodes.move_to_end(node)
-        while len(self._nodes) > _NODES:
-            self._nodes.popitem(last=False)
+        while len(self._nodes) > _NODES + len(self._open):
+            oldest, old = self._nodes.popitem(last=False)
+            if oldest in self._open:
+                self._nodes[oldest] = old
+        if through is not None and recipe.is_only:
+            self._drop_other(node, (space, through, type(recipe).__name__))
         return _attributes(node, found)
+
+    def _drop_other(self, node: NodeId, place: tuple[Space, FileId, str]) -> None:
+        """What a list's report or movie was before it changed is let go of, unless somebody has it open."""
+        other = self._only.get(place)
+        if other is not None and other != node and other not in self._open:
+            self._nodes.pop(other, None)
+        self._only[place] = node
 
     def told(self, recipe: Recipe) -> Mapping[bytes, bytes]:
         """What the extended attributes of what a recipe makes tell. Raises what making it did."""
@@ -233,15 +251,11 @@ class Derived:
 
     # Making
 
-    def _making(self, recipe: Recipe) -> Callable[[], None]:
+    def _making(self, recipe: Recipe) -> Work:
         maps: dict[ContentId, ExtentMap] = {}
         with suppress(Corrupt):  # making it will tell
             maps = {content: self._map_of(content) for content in set(recipe.contents)}
-
-        def make() -> None:
-            self._make(recipe, maps)
-
-        return make
+        return Work(recipe, partial(self._make, recipe, maps))
 
     def make_now(self, recipe: Recipe, maps: Mapping[ContentId, ExtentMap]) -> Facts:
         """Makes what a recipe says, in any thread, unless that was done; `maps` tell what it needs. Raises why not."""
@@ -265,7 +279,7 @@ class Derived:
                 self._own_bytes += _own_bytes(made.map)
             self._maps[recipe] = made.map
             self._maps.move_to_end(recipe)
-            while self._own_bytes > _OWN_BYTES and len(self._maps) > 1:
+            while self._own_bytes > _OWN_BYTES and len(self._maps) > _MAPS_MIN:
                 _, extents = self._maps.popitem(last=False)
                 self._own_bytes -= _own_bytes(extents)
         return facts

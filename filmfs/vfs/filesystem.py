@@ -23,7 +23,7 @@ from filmfs.vfs.closing import Copying
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.namespace import SNAPSHOTS, as_bytes
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
-from filmfs.vfs.offers import AT
+from filmfs.vfs.offers import may_be_offered
 from filmfs.vfs.root import MountRoot
 from filmfs.vfs.transplant import transplant
 
@@ -323,7 +323,7 @@ class FileSystem(ChangingTree):
 
     def _refuse_made(self, tree: Tree, parent: NodeId, directory: FileId, name: bytes) -> None:
         """Raises ReadOnly for a name that no file has and that leads to what is made of one."""
-        if AT in name and tree.find(directory, name) is None and self.offers(parent, name):
+        if may_be_offered(name) and tree.find(directory, name) is None and self.offers(parent, name):
             raise ReadOnly(f"{shown(name)} is made of what is beside it, and cannot be moved or removed")
 
     def _lost(self, tree: Tree, file: FileId, inode: Inode) -> None:

@@ -17,6 +17,7 @@ from filmfs.core.ids import ContentId, FileId
 from filmfs.versioning.rows import Entry, Inode, Kind
 from filmfs.vfs.derived import Facts, Recipe
 from filmfs.vfs.nodes import Attributes, NodeId, Space, virtual_id
+from filmfs.vfs.work import Work
 
 _CHILDREN = 1 << 17  # of all folders that are kept
 _NODES = 4096
@@ -111,9 +112,9 @@ class Folders:
         built = self._known(key)
         return built is None or _is_whole(built)
 
-    def making(self, key: FolderKey, state: State, build: Callable[[], Held]) -> Callable[[], None]:
+    def making(self, key: FolderKey, state: State, build: Callable[[], Held]) -> Work:
         """Work for another thread, after which a folder's children are known."""
-        return partial(self._build, key, state, build)
+        return Work((key, state), partial(self._build, key, state, build), is_on_durable=True)
 
     def _build(self, key: FolderKey, state: State, build: Callable[[], Held]) -> None:
         began = time.monotonic()

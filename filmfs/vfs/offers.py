@@ -7,7 +7,8 @@
 Finding one takes two steps: what `before_…` gives is done in another thread, then `find…` waits for no disk.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,9 @@ from functools import partial
 from filmfs.archive import Archive
 from filmfs.archive.folders import Sidecars
 from filmfs.archive.library import Trees
-from filmfs.core.errors import BadMedia, BadName, BadTimecode, FilmFSError, NotFound, NotHashed, Stale
+from filmfs.core.errors import BadMedia, BadName, BadTimecode, Busy, FilmFSError, NotFound, NotHashed, Stale
 from filmfs.core.ids import FileId
-from filmfs.core.paths import shown
+from filmfs.core.paths import name_key, shown
 from filmfs.cutlists.reading import is_list_name
 from filmfs.timecode.films import is_film_name
 from filmfs.timecode.shelf import Source
@@ -27,29 +28,30 @@ from filmfs.versioning.view import View
 from filmfs.vfs.clips import FilmRecipe, clip_asked
 from filmfs.vfs.cuts import CLIPS, MOVIE, CutFolder
 from filmfs.vfs.derived import Derived
-from filmfs.vfs.folders import FolderKey, FolderNode, Folders, Held, MadeChild, State
+from filmfs.vfs.folders import Child, FolderKey, FolderNode, Folders, Held, MadeChild, State
 from filmfs.vfs.nodes import Attributes, NodeId, Space, split_node
 from filmfs.vfs.opened import Opened
 from filmfs.vfs.sequences import sequence_asked
 from filmfs.vfs.shown import made_of
 from filmfs.vfs.spaces import Spaces
+from filmfs.vfs.work import Work
 
-AT = b"@"
-"""In names that may ask for what is made of a file."""
+_OFFERED = re.compile(rb".+@(?:f?\d[\d.:;,]*[-+]f?\d.*|clips|conform\.mov)", re.DOTALL)
 
 _MOVIE = MOVIE.encode()
 
-Work = Callable[[], None]
+
+def may_be_offered(name: bytes) -> bool:
+    """Whether a name may ask for what is made of a file: quickly, since every name that is missing is asked."""
+    return b"@" in name and _OFFERED.fullmatch(name) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class OnDurable:
-    """Work that sees only what is durable: a flush must be waited for before it."""
-
-    run: Work
-
-    def __call__(self) -> None:
-        self.run()
+def _respelled(name: bytes, children: Mapping[bytes, Child]) -> bytes:
+    """The child's name that is the same as a name under any Unicode normalisation; the name if there is none."""
+    if name in children or name.isascii():
+        return name
+    key = name_key(name)
+    return next((each for each in children if not each.isascii() and name_key(each) == key), name)
 
 
 class Offers:
@@ -80,7 +82,7 @@ class Offers:
         """
         try:
             view = self._spaces.view(space)
-            if AT not in name or view.find(directory, name) is not None:
+            if not may_be_offered(name) or view.find(directory, name) is not None:
                 return None
             folder = self._folder_asked(space, view, directory, name)
             if folder is not None:
@@ -100,7 +102,7 @@ class Offers:
 
     def find(self, space: Space, directory: FileId, name: bytes, parent: NodeId) -> Attributes | None:
         """What a name that no file of the directory has leads to; None if nothing. Raises the reason why not."""
-        if AT not in name:
+        if not may_be_offered(name):
             return None
         view = self._spaces.view(space)
         folder = self._folder_asked(space, view, directory, name)
@@ -119,7 +121,7 @@ class Offers:
         """Whether a name that no file has may lead to something."""
         try:
             view = self._spaces.view(space)
-            return AT in name and (
+            return may_be_offered(name) and (
                 self._folder_asked(space, view, directory, name) is not None
                 or clip_asked(view, self._sidecars(space, view), directory, name) is not None
             )
@@ -128,6 +130,8 @@ class Offers:
 
     def _refuse_if_written(self, space: Space, file: FileId, name: bytes) -> None:
         opened = self._opened.find(space, file)
+        if opened is not None and opened.writers:
+            raise Busy(f"{shown(name)} cannot be made: its source is open for writing")
         if opened is not None and opened.is_being_written:
             raise NotHashed(f"{shown(name)} cannot be made: its source is being written")
 
@@ -184,7 +188,7 @@ class Offers:
             with database.snapshot() as snapshot:
                 yield View(snapshot, Buffers(), branch_of, lineage)
 
-        return OnDurable(self.folders.making(folder.key, folder.state, partial(build, trees)))
+        return self.folders.making(folder.key, folder.state, partial(build, trees))
 
     def _movie(self, space: Space, held: Held) -> Attributes:
         if isinstance(held.movie, FilmFSError):
@@ -218,7 +222,8 @@ class Offers:
 
     def find_in(self, folder: FolderNode, name: bytes) -> Attributes | NodeId:
         """A folder's child: its attributes if it is made, the node of a file. Raises NotFound, or why it cannot be."""
-        child = self.folders.children(folder.key).get(name)
+        children = self.folders.children(folder.key)
+        child = children.get(name) or children.get(_respelled(name, children))
         if child is None:
             raise NotFound(f"there is no {shown(name)!r} here")
         space = folder.key.space
@@ -242,7 +247,7 @@ class Offers:
     def _are_others(self, key: FolderKey, view: View, name: bytes | None = None) -> bool:
         """Whether a film that a folder's children, or one of them, are made of is another now."""
         held = self.folders.held(key)
-        child = held.children.get(name) if name is not None else None
+        child = held.children.get(_respelled(name, held.children)) if name is not None else None
         files = held.films if name is None else [child.file] if isinstance(child, MadeChild) else []
         for file in files:
             inode = view.inode(file)
@@ -253,12 +258,14 @@ class Offers:
     # What films say
 
     def film_recipe(self, space: Space, inode: Inode) -> FilmRecipe | None:
-        """What tells of the film that a file is, if its name says that it is one."""
-        if inode.kind is not Kind.FILE or not isinstance(inode.content, bytes) or not inode.links:
+        """What tells of the film that a file is, if its name says that it is one. Raises NotHashed while it is new."""
+        if inode.kind is not Kind.FILE or inode.content is None or not inode.links:
             return None
         directory, name = inode.links[0][0], inode.links[0][1].decode(errors="surrogateescape")
         if not is_film_name(name):
             return None
+        if isinstance(inode.content, int):
+            raise NotHashed(f"{name} is being hashed; try again in a moment")
         beside = self._sidecars(space, self._spaces.view(space)).of(directory, name)
         return FilmRecipe(Source(inode.content, name, beside))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from filmfs.archive.library import Trees
 from filmfs.archive.sequences import kept_sequence
+from filmfs.core.errors import BadName
 from filmfs.core.ids import FileId
 from filmfs.core.ranges import Asked
 from filmfs.core.sequences import split_sequence
@@ -23,10 +24,11 @@ class SequenceAsked:
     directory: FileId
     stem: str
     asked: Asked
+    is_loose: bool  # in a directory that is not called so
 
     def build(self, contents: Contents, trees: Trees) -> Held:
         """The frames that are asked for. Raises BadTimecode with the reason, NotFound."""
-        kept = kept_sequence(trees, contents, self.directory, self.stem)
+        kept = kept_sequence(trees, contents, self.directory, self.stem, is_loose=self.is_loose)
         return Held({entry.name: entry for entry in kept.frames(self.asked)})
 
 
@@ -36,6 +38,11 @@ def sequence_asked(view: View, directory: FileId, name: str) -> SequenceAsked | 
     if split is None:
         return None
     stem, asked = split
-    entry = view.find(directory, stem.encode(errors="surrogateescape"))
+    try:
+        entry = view.find(directory, stem.encode(errors="surrogateescape"))
+    except BadName:
+        return None  # nothing can be called so
     is_folder = entry is not None and entry.kind is Kind.DIRECTORY
-    return SequenceAsked(entry.file if entry is not None and is_folder else directory, stem, asked)
+    return SequenceAsked(
+        entry.file if entry is not None and is_folder else directory, stem, asked, is_loose=not is_folder
+    )

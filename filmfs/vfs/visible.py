@@ -28,10 +28,11 @@ from filmfs.vfs.handles import DirectoryHandle, Handles
 from filmfs.vfs.listings import BLOCK, DirectoryListing
 from filmfs.vfs.namespace import FILMFS, PLAIN, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node, unread
-from filmfs.vfs.offers import AT, Offers, Work
+from filmfs.vfs.offers import Offers, may_be_offered
 from filmfs.vfs.opened import Opened
 from filmfs.vfs.spaces import Spaces
 from filmfs.vfs.virtual import VirtualNodes
+from filmfs.vfs.work import Work
 
 log = logging.getLogger("filmfs.vfs")
 
@@ -107,7 +108,7 @@ class VisibleTree:
 
     def may_be_made(self, parent: NodeId, name: bytes) -> bool:
         """Whether a name may lead to what is made when it is looked up: ask `before_lookup` then."""
-        return AT in name or self._offers.folders.at(parent) is not None
+        return may_be_offered(name) or self._offers.folders.at(parent) is not None
 
     def before_listing(self, node: NodeId, *, patient: bool = True) -> Work | None:
         """The same for `read_directory` from the beginning."""
@@ -270,8 +271,11 @@ class VisibleTree:
 
     # Extended attributes
 
-    def before_get_xattr(self, node: NodeId, name: bytes) -> Callable[[], None] | None:
-        """Work for another thread, after which `get_xattr` waits for no disk; None when there is none to do."""
+    def before_get_xattr(self, node: NodeId, name: bytes, *, patient: bool = True) -> Work | None:
+        """Work for another thread, after which `get_xattr` waits for no disk; None when there is none to do.
+
+        Raises NotHashed, after which one may ask again, for a film that was written a moment ago.
+        """
         recipe = self._film_recipe(node) if name in FILM_ATTRIBUTES else None
         return self._offers.derived.before_find(recipe) if recipe is not None else None
 

@@ -141,3 +141,12 @@ def test_a_range_of_an_image_sequence_is_a_directory_of_its_frames(tmp_path: Pat
         assert done.returncode == errors.BadTimecode.exit_code
         assert says in done.stderr
     assert answer("clip", drive.root, "main:sh010", "1011-1013", "-o", tmp_path).returncode == errors.Exists.exit_code
+
+
+def test_where_it_goes_must_be_a_film_of_its_kind_or_a_directory(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, _ = shoot
+    whole = "00:59:59;15-01:00:01;03"
+    for arguments in ([whole, "-o", tmp_path / "clip.txt"], [whole, "-o", tmp_path / "clip.wav"], ["-o", tmp_path]):
+        done = answer("clip", drive.root, "main:scene.mov", *arguments)
+        assert done.returncode == errors.Usage.exit_code
+    assert os.listdir(tmp_path) == []

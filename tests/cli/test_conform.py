@@ -150,6 +150,8 @@ def test_nothing_that_is_there_is_written_over(shoot: tuple[Drive, Path], tmp_pa
         (["main:day 1/A001.mov", "--explain"], errors.BadCutList),
         (["main:nope.edl", "--explain"], errors.NotFound),
         (["main:cut.edl"], errors.Usage),
+        (["main:cut.edl", "-o", "movie.mp4"], errors.Usage),
+        (["main:cut.edl", "--render", "-o", "directory"], errors.Usage),
         (["main:cut.edl", "--explain", "--rate", "23"], None),
         (["main:cut.edl", "--explain", "--rate", "many"], errors.BadTimecode),
     ],

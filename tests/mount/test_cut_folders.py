@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import subprocess
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -274,3 +275,30 @@ def test_a_directory_that_cannot_be_entered_cannot_be_entered_as_a_sequence_eith
         frames.chmod(mode)
         assert (as_nobody("cat", folder / "sh010.1001.exr") == 0) == may
         assert (as_nobody("ls", folder) == 0) == may
+
+
+def test_files_with_numbers_are_no_sequence_of_another_name(work: Path) -> None:
+    (work / "invoice_1.pdf").write_bytes(b"bill")
+    (work / "frame_1.exr").write_bytes(b"frame")
+    for name in ("backup@1-1", "invoice@1-1", "..@1-2", ".@f0-f9"):
+        fails(errno.ENOENT, os.stat, work / name)
+    assert os.listdir(work / "frame@1-1") == ["frame_1.exr"]
+    (work / "backup@1-1").mkdir()
+
+
+ACCENTED = "Sz\N{LATIN SMALL LETTER E WITH ACUTE}ne.mov"
+
+
+def test_a_folder_s_files_are_found_under_any_normalisation(room: Path, card: Path) -> None:
+    shutil.copy(card / "A001.mov", room / unicodedata.normalize("NFD", ACCENTED))
+    event = "001  AX V C 01:00:00:00 01:00:01:00 01:00:00:00 01:00:01:00"
+    (room / "accent.edl").write_text(f"{event}\n* FROM CLIP NAME: {ACCENTED}\n")
+    for form in ("NFC", "NFD"):
+        clip = room / "accent.edl@clips" / unicodedata.normalize(form, f"001_{ACCENTED}")
+        assert pictures(clip) == pictures(card / "A001.mov")[0:26]
+
+
+def test_reports_of_a_list_that_is_saved_again_and_again_are_those_of_now(room: Path) -> None:
+    for number in range(5):
+        (room / "cut.edl").write_text(EDL.replace("the cut", f"version {number}"))
+        assert f"title: version {number}" in (room / "cut.edl@clips" / "REPORT.txt").read_text()
