@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain, islice, repeat
-from operator import mul, sub
+from operator import ge, mul, sub
 from struct import unpack_from
 from typing import NamedTuple
 
@@ -204,7 +204,7 @@ class SampleTable:
     @cached_property
     def shift_range(self) -> tuple[int, int]:
         """The least and the greatest shift."""
-        values = self._shifts.values.all() if self._shifts is not None else ()
+        values = set(self._shifts.values.all()) if self._shifts is not None else ()
         return (min(values), max(values)) if values else (0, 0)
 
     @property
@@ -257,20 +257,20 @@ class SampleTable:
         self._per_chunk, self._descriptions = table[1::3], table[2::3]
         chunks = len(self._offsets)
         bounds = [*firsts[1:], chunks] if count else []
-        if count and (firsts[0] != 0 or any(low >= high for low, high in zip(firsts, bounds, strict=True))):
+        if count and (firsts[0] != 0 or any(map(ge, firsts, bounds))):
             raise BadMedia("the chunks of a track are out of order")
         if not all(self._per_chunk):
             raise BadMedia("a chunk of a track has no samples")
-        samples = (per * (high - low) for low, high, per in zip(firsts, bounds, self._per_chunk, strict=True))
-        totals = list(accumulate(samples, initial=0))
+        totals = list(accumulate(map(mul, self._per_chunk, map(sub, bounds, firsts)), initial=0))
         if totals[-1] < self.count:
             raise BadMedia(f"a track has {self.count} samples and chunks for {totals[-1]}")
-        self._run_chunks, self._run_samples = array("Q", firsts), array("Q", totals[:-1])
+        self._run_chunks: array[int] = array("Q", firsts)
+        self._run_samples: array[int] = array("Q", totals[:-1])
 
     def _read_runs(self, kind: bytes, code: str) -> _Runs:
         start, count = self._entries(kind, 4, fields=2)
         lengths = _Column(self._data, "I", start, count, 2).all()
-        ends = array("I" if sum(lengths) < 1 << 32 else "Q", accumulate(lengths))
+        ends = array("I" if sum(lengths) < 1 << 32 else "Q", list(accumulate(lengths)))
         return _Runs(ends, _Column(self._data, code, start + 4, count, 2))
 
     def _read_sync(self) -> "array[int] | None":

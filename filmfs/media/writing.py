@@ -76,7 +76,7 @@ def shift_offsets(moov: bytes, by: int) -> bytes:
 
 def grouped(values: Iterable[int]) -> list[tuple[int, int]]:
     """(how many, value) of equal neighbours."""
-    return [(sum(1 for _ in group), value) for value, group in groupby(values)]
+    return [(len(list(group)), value) for value, group in groupby(values)]
 
 
 def big_endian(values: "array[int]") -> bytes:

@@ -48,6 +48,8 @@ def clip_long(place: Place) -> Outcome:
         outcome.figures.append(rates("read, 1 MiB at a time", "MiB/s", amount, samples, NATIVE, target))
         if native.read_bytes() != clip.read_bytes():
             raise RuntimeError("the clip on the mount and the exported one differ")
+        one = partial(_written, directory, partial(_export, mounted, Asking(clip, frames, 1)))
+        outcome.facts["one_frame_written_s"] = min(one().wall_s for _ in range(place.rounds))
         outcome.facts |= {"clip_bytes": native.stat().st_size, "minutes": minutes}
     return outcome
 
