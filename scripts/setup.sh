@@ -14,9 +14,10 @@ filmfs_venv="$filmfs_top/.venv"
 build_packages=(fuse3 libfuse3-dev pkg-config gcc python3-dev python3-venv)
 # What the tests drive the mount with; systemd for systemd-analyze.
 test_packages=(rsync sqlite3 git attr acl tar make systemd)
-# And what is large (500 MB), or a server that nobody may want: only where it is asked for.
+# And what is large (600 MB), or a server that nobody may want: only where it is asked for.
 interop_packages=(fio stress-ng samba smbclient samba-vfs-modules postgresql melt
-    gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav)
+    ffmpeg mediainfo gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+    gstreamer1.0-plugins-ugly gstreamer1.0-libav)
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "filmfs set-up: $*"; exit 1; }
