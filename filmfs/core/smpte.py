@@ -6,6 +6,7 @@ a frame number modulo 24 hours. Drop-frame counting leaves labels out so that th
 is a float, and a label that does not exist is refused, never moved to a neighbour.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -65,8 +66,8 @@ def exact_rate(rate: float | str | Fraction) -> Fraction:
 
 
 def nominal(rate: Fraction) -> int:
-    """How many labels a second has: 30 for 30000/1001."""
-    return max(1, rate.numerator if rate.denominator == 1 else round(rate))
+    """How many labels a second has: 30 for 30000/1001, and as FFmpeg has it 13 for 12.5."""
+    return max(1, rate.numerator if rate.denominator == 1 else math.floor(rate + Fraction(1, 2)))
 
 
 def can_drop(rate: Fraction) -> bool:

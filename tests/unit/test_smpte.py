@@ -96,3 +96,8 @@ def test_decimal_rates_become_exact_ones() -> None:
     for nothing in (17.3, 29.5, 24.1, 0, -25, 1e9, float("nan"), float("inf"), "fast", "1/0", Fraction(0)):
         with pytest.raises(BadTimecode):
             exact_rate(nothing)
+
+
+def test_half_a_frame_more_is_a_label_more() -> None:
+    """FFmpeg rounds so, and Python's `round` does not: it goes to the even number."""
+    assert [nominal(Fraction(rate)) for rate in ("25/2", "27/2", "12.4", "0.3", "24000/1001")] == [13, 14, 12, 1, 24]
