@@ -6,7 +6,6 @@ a frame number modulo 24 hours. Drop-frame counting leaves labels out so that th
 is a float, and a label that does not exist is refused, never moved to a neighbour.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,7 +66,8 @@ def exact_rate(rate: float | str | Fraction) -> Fraction:
 
 def nominal(rate: Fraction) -> int:
     """How many labels a second has: 30 for 30000/1001, and as FFmpeg has it 13 for 12.5."""
-    return max(1, rate.numerator if rate.denominator == 1 else math.floor(rate + Fraction(1, 2)))
+    over, under = rate.numerator, rate.denominator
+    return max(1, over if under == 1 else (2 * over + under) // (2 * under))
 
 
 def can_drop(rate: Fraction) -> bool:
