@@ -44,7 +44,7 @@ from filmfs.vfs.writing import write_placed
 log = logging.getLogger("filmfs.mount")
 
 _TRIES = 16
-_HASHED_S, _PATIENCE_S, _LOOK_AGAIN_S = 3.0, 1.5, 0.05  # the kernel holds a directory while a name is looked up in it
+_HASHED_S, _PATIENCE_S, _LOOK_AGAIN_S = 5.0, 2.0, 0.05  # the kernel holds a directory while a name is looked up in it
 _MAKERS = 4
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
@@ -157,7 +157,7 @@ class FileOperations(pyfuse3.Operations):
 
     async def have_made(self, work: Callable[..., Work | None]) -> None:
         """Does what `work(patient=…)` gives in threads until there is no more; what is not hashed yet is waited for."""
-        began = trio.current_time()
+        began, pause_s = trio.current_time(), _LOOK_AGAIN_S
         while True:
             waited_s = trio.current_time() - began
             try:
@@ -166,7 +166,8 @@ class FileOperations(pyfuse3.Operations):
                 if waited_s > _HASHED_S:
                     raise
                 self._flusher.hurry()
-                await trio.sleep(_LOOK_AGAIN_S)
+                await trio.sleep(pause_s)
+                pause_s *= 1.5
                 continue
             if next_work is None:
                 return

@@ -43,6 +43,7 @@ class Flusher:
         self._asked = 0
         self._done = 0
         self._hurried = False
+        self._woken = trio.Event()
         self.is_writing = False  # to the database: parts of it may have to be waited for
         self._sealing = False
         self._sealed_at = 0.0
@@ -136,7 +137,9 @@ class Flusher:
                         await self.write_back()
 
     async def _rest(self) -> None:
-        await trio.sleep(INTERVAL_S)
+        with trio.move_on_after(INTERVAL_S):
+            await self._woken.wait()
+        self._woken = trio.Event()
 
     async def _seal_meanwhile(self) -> None:
         with _trying_again("not hashed yet"):
@@ -185,8 +188,10 @@ class Flusher:
         await trio.to_thread.run_sync(self._reserve.keep, limiter=self._disk)
 
     def hurry(self) -> None:
-        """Has `run` seal and name at its next turn."""
+        """Has `run` seal and name at once, or when it has done what it is at."""
         self._hurried = True
+        if not self._sealing:
+            self._woken.set()
 
     def _commit_all(self) -> None:
         for branch in self._history.table.alive():
