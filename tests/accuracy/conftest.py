@@ -1,13 +1,12 @@
 """What the exactness table is tried with, and the record of what came out.
 
 FILMFS_INTEROP=all tries every range with every reader, and fails where one is missing; else PyAV alone tries a few
-ranges of each film. FILMFS_ACCURACY=FILE writes what ran into that file.
+ranges of each film. Long and large films are tried where FILMFS_ACCURACY=FILE wants a record of what came out.
 """
 
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.accuracy.films import Row
+from tests.accuracy.films import Row, load
 from tests.accuracy.readers import READERS, Reader, Reading
 from tests.drive import watched
 from tests.mount.conftest import PATIENCE_S
@@ -24,7 +23,7 @@ from tests.mount.conftest import PATIENCE_S
 EVERYTHING = os.environ.get("FILMFS_INTEROP") == "all"
 RECORD = os.environ.get("FILMFS_ACCURACY")
 _came_out: list[dict[str, Any]] = []
-_begun = time.monotonic()
+_KEY = ("film", "clip", "range", "reader")
 
 
 @pytest.fixture(autouse=True)
@@ -106,15 +105,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Writes the record, if somebody wants it."""
+    """Puts what came out in the place of older outcomes, if somebody wants it recorded."""
     if not RECORD or not _came_out:
         return
+    path, table = Path(RECORD), load()
+    before = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
+    names = {row.name for row in (*table.films, *(each.row for each in table.refused), *table.sequences)}
+    cells = {tuple(cell[key] for key in _KEY): cell for cell in (*before, *_came_out) if cell["film"] in names}
     found = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "minutes": round((time.monotonic() - _begun) / 60, 1),
         "readers": {
             reader.name: reader.version() for reader in READERS if all(shutil.which(tool) for tool in reader.needs)
         },
-        "cells": _came_out,
     }
-    Path(RECORD).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = ",\n".join(json.dumps(cell, ensure_ascii=False) for cell in cells.values())
+    head = json.dumps(found, indent=1, ensure_ascii=False).removesuffix("\n}")
+    path.write_text(f'{head},\n "cells": [\n{lines}\n]}}\n', encoding="utf-8")
