@@ -72,10 +72,8 @@ class Library:
         directories, entry = self._entries[path]
         with self._trees() as view:
             inode = view.get_inode(entry.file)
-            if isinstance(inode.content, int):
-                raise NotHashed(f"{path} is being hashed, or written")
-            if inode.content is None:
-                raise BadMedia(f"{path} is empty")
+            if not isinstance(inode.content, bytes):
+                raise NotHashed(f"{path} is {'empty' if inode.content is None else 'being hashed'}, or being written")
             name = path.rpartition("/")[2]
             source = Source(inode.content, name, Sidecars(view, self._lists).of(directories[-1], name))
             readable = reachable(inode, [view.get_inode(each) for each in directories])

@@ -11,6 +11,7 @@
     ├── NoAttribute, AttributeTooLarge
     ├── Busy, TooManyOpen, Stale
     │   └── NotHashed    its bytes have no name yet, so that nothing can be made of them
+    │       └── BeingWritten
     ├── NoSpace, DiskFailure
     │   └── LostBytes    the disk lost bytes of a file: it must be written again, or removed
     ├── Corrupt          bytes or records are not what was stored
@@ -173,6 +174,10 @@ class Busy(FilmFSError):
 
 class NotHashed(Busy):
     """A file was written a moment ago, or still is: what is made of it must wait until it is known by its hash."""
+
+
+class BeingWritten(NotHashed):
+    """The same while somebody has it open for writing, or had it so a moment ago."""
 
 
 class TooManyOpen(Busy):

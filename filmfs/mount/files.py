@@ -24,7 +24,7 @@ from pyfuse3 import (
     SetattrFields,
 )
 
-from filmfs.core.errors import Busy, Corrupt, FilmFSError, NotHashed, Stale
+from filmfs.core.errors import BeingWritten, Busy, Corrupt, FilmFSError, NotHashed, Stale
 from filmfs.core.extents import ExtentMap
 from filmfs.mount.caches import forget_at_once
 from filmfs.mount.flushing import Flusher, copy_apart
@@ -44,7 +44,8 @@ from filmfs.vfs.writing import write_placed
 log = logging.getLogger("filmfs.mount")
 
 _TRIES = 16
-_HASHED_S, _PATIENCE_S, _LOOK_AGAIN_S = 5.0, 2.0, 0.05  # the kernel holds a directory while a name is looked up in it
+# While a name is looked up the kernel holds its directory: nobody waits for long.
+_HASHED_S, _WRITTEN_S, _PATIENCE_S, _LOOK_AGAIN_S = 5.0, 1.0, 2.0, 0.05
 _MAKERS = 4
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
@@ -162,8 +163,8 @@ class FileOperations(pyfuse3.Operations):
             waited_s = trio.current_time() - began
             try:
                 next_work = work(patient=waited_s < _PATIENCE_S)
-            except NotHashed:
-                if waited_s > _HASHED_S:
+            except NotHashed as error:
+                if waited_s > (_WRITTEN_S if isinstance(error, BeingWritten) else _HASHED_S):
                     raise
                 self._flusher.hurry()
                 await trio.sleep(pause_s)

@@ -4,12 +4,12 @@ The source is the file with that stem and suffix, else the only film with that s
 clip of a clip is a clip of the source. A name that asks for nothing is nobody's: it is not there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from filmfs.archive.folders import Sidecars
-from filmfs.core.errors import BadMedia, NotFound, NotHashed
+from filmfs.core.errors import BadMedia, BeingWritten, NotFound, NotHashed
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import shown
@@ -95,7 +95,13 @@ class Found:
     source: Source
 
 
-def clip_asked(view: View, sidecars: Sidecars, directory: FileId, name: bytes) -> tuple[ClipRecipe, Found] | None:
+IsWritten = Callable[[FileId], bool]
+"""Whether somebody writes to a file: what its row says may be old."""
+
+
+def clip_asked(
+    view: View, sidecars: Sidecars, is_written: IsWritten, directory: FileId, name: bytes
+) -> tuple[ClipRecipe, Found] | None:
     """The clip that a name in a directory asks for; None when it is no such name.
 
     Raises NotFound with the reason when nothing beside it can be meant, and what `found` does.
@@ -109,6 +115,8 @@ def clip_asked(view: View, sidecars: Sidecars, directory: FileId, name: bytes) -
         asked.insert(0, each)
         entry = find_source(view, directory, stem, suffix)
         if entry is not None:
+            if is_written(entry.file):
+                raise BeingWritten(f"{shown(entry.name)} is being written")
             source = found(view, sidecars, directory, entry)
             return ClipRecipe(source.source, tuple(asked), suffix.lower()), source
     return None

@@ -16,7 +16,7 @@ from functools import partial
 from filmfs.archive import Archive
 from filmfs.archive.folders import Sidecars
 from filmfs.archive.library import Trees
-from filmfs.core.errors import BadMedia, BadName, BadTimecode, Busy, FilmFSError, NotFound, NotHashed, Stale
+from filmfs.core.errors import BadMedia, BadName, BadTimecode, BeingWritten, FilmFSError, NotFound, NotHashed, Stale
 from filmfs.core.ids import FileId
 from filmfs.core.paths import name_key, shown
 from filmfs.cutlists.reading import is_list_name
@@ -25,7 +25,7 @@ from filmfs.timecode.shelf import Source
 from filmfs.versioning.buffers import Buffers
 from filmfs.versioning.rows import Entry, Inode, Kind
 from filmfs.versioning.view import View
-from filmfs.vfs.clips import FilmRecipe, clip_asked
+from filmfs.vfs.clips import ClipRecipe, FilmRecipe, Found, clip_asked
 from filmfs.vfs.cuts import CLIPS, MOVIE, CutFolder
 from filmfs.vfs.derived import Derived
 from filmfs.vfs.folders import Child, FolderKey, FolderNode, Folders, Held, MadeChild, State
@@ -91,13 +91,12 @@ class Offers:
                 if is_movie and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
                     self.folders.forget(folder.key)
                 return self._before_children(folder, view, patient=patient)
-            asked = clip_asked(view, self._sidecars(space, view), directory, name)
+            asked = self._clip_asked(space, view, directory, name)
         except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find` will tell
             return None
         if asked is None:
             return None
-        recipe, source = asked
-        self._refuse_if_written(space, source.file, name)
+        recipe, _ = asked
         return self.derived.before_find(recipe)
 
     def find(self, space: Space, directory: FileId, name: bytes, parent: NodeId) -> Attributes | None:
@@ -111,7 +110,7 @@ class Offers:
             if name.endswith(_MOVIE):
                 return self._movie(space, held)
             return self.folders.find(FolderNode(folder.key, parent, name, folder.inode))
-        asked = clip_asked(view, self._sidecars(space, view), directory, name)
+        asked = self._clip_asked(space, view, directory, name)
         if asked is None:
             return None
         recipe, source = asked
@@ -123,17 +122,18 @@ class Offers:
             view = self._spaces.view(space)
             return may_be_offered(name) and (
                 self._folder_asked(space, view, directory, name) is not None
-                or clip_asked(view, self._sidecars(space, view), directory, name) is not None
+                or self._clip_asked(space, view, directory, name) is not None
             )
         except FilmFSError:
             return False
 
-    def _refuse_if_written(self, space: Space, file: FileId, name: bytes) -> None:
+    def _clip_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> tuple[ClipRecipe, Found] | None:
+        return clip_asked(view, self._sidecars(space, view), partial(self._is_written, space), directory, name)
+
+    def _is_written(self, space: Space, file: FileId) -> bool:
+        """Whether somebody writes to a file, or its last writer's close did not come yet."""
         opened = self._opened.find(space, file)
-        if opened is not None and opened.writers:
-            raise Busy(f"{shown(name)} cannot be made: its source is open for writing")
-        if opened is not None and opened.is_being_written:
-            raise NotHashed(f"{shown(name)} cannot be made: its source is being written")
+        return opened is not None and (opened.writers > 0 or opened.is_being_written)
 
     def _sidecars(self, space: Space, view: View) -> Sidecars:
         """The sidecars of a space's films, looked for anew when names changed."""
@@ -163,7 +163,8 @@ class Offers:
         inode, name = view.get_inode(entry.file), entry.name.decode(errors="surrogateescape")
         if inode.kind is not Kind.FILE:
             raise NotFound(f"{shown(entry.name)} is a {inode.kind.name.lower()}, not a cut list")
-        self._refuse_if_written(space, entry.file, entry.name)
+        if self._is_written(space, entry.file):
+            raise BeingWritten(f"{shown(entry.name)} is being written")
         if isinstance(inode.content, int):
             raise NotHashed(f"{shown(entry.name)} is being hashed; try again in a moment")
         cuts = CutFolder(self._contents, self.derived, self._handles)
