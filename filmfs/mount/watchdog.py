@@ -23,7 +23,7 @@ log = logging.getLogger("filmfs.watchdog")
 LOOP_S = 5.0  # a loop that runs beats every second
 THREAD_S = 10.0
 _LOOK_S = 1.0
-_IDLE = ("_thread_cache.py", "threading.py", "watchdog.py")  # where threads wait for work
+_IDLE = ("/_thread_cache.py", "/threading.py", "/watchdog.py", "/futures/thread.py")  # where threads wait for work
 
 Notify = Callable[[str], None]
 
@@ -126,7 +126,7 @@ class Watchdog:
 
 
 def _is_idle(frame: FrameType) -> bool:
-    return os.path.basename(frame.f_code.co_filename) in _IDLE
+    return frame.f_code.co_filename.endswith(_IDLE)
 
 
 def _where(frame: FrameType) -> str:
