@@ -9,13 +9,14 @@ zeros fill up). The bytes are a function of what is put in, and of this module: 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
+from operator import add
 
 from filmfs.core.extents import Hole
 from filmfs.media import writing
 from filmfs.media.boxes import write_box
 from filmfs.media.cutting import Cut
-from filmfs.media.tables import Chunk
+from filmfs.media.tables import Chunks
 
 BLOCK = 4096
 TIMECODE_BYTES = 4
@@ -50,23 +51,24 @@ class Part:
     """A cut and where its samples lie in its source."""
 
     cut: Cut
-    chunks: list[Chunk]
+    chunks: Chunks
     source: int = 0
 
     @property
     def reach(self) -> int:
         """The offset past all of its samples."""
-        return max(chunk.offset + length for chunk, length in zip(self.chunks, self.lengths(), strict=True))
+        ends: Iterable[int] = map(add, self.chunks.offsets, self.lengths())
+        return max(ends)
 
     def lengths(self) -> list[int]:
         """The bytes of each chunk."""
         cut, table = self.cut, self.cut.track.table
         width = cut.sample_bytes or table.size
         if width:
-            return [chunk.samples * width for chunk in self.chunks]
+            return [samples * width for samples in self.chunks.samples]
         ends = list(accumulate(table.sizes(cut.start, cut.end), initial=0))
-        start = cut.start
-        return [ends[first + samples - start] - ends[first - start] for _, first, samples, _ in self.chunks]
+        firsts = [first - cut.start for first in self.chunks.firsts]
+        return [ends[first + samples] - ends[first] for first, samples in zip(firsts, self.chunks.samples, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,24 +158,26 @@ def _meets(last: Run, run: Run) -> bool:
     return run.source == _ZEROS or abs(run.offset - last.end) <= _GAP
 
 
-def chunks_of(cut: Cut) -> list[Chunk]:
+def chunks_of(cut: Cut) -> Chunks:
     """Where the samples of a cut lie, without what is left out of it."""
     chunks = cut.track.table.chunks(cut.start, cut.end, cut.sample_bytes)
-    return [piece for chunk in chunks for piece in _without(cut, chunk)] if cut.omitted else chunks
+    if not cut.omitted:
+        return chunks
+    pieces = [piece for chunk in zip(*chunks, strict=True) for piece in _without(cut, *chunk)]
+    return Chunks(*zip(*pieces, strict=True))
 
 
-def _without(cut: Cut, chunk: Chunk) -> Iterable[Chunk]:
+def _without(cut: Cut, offset: int, first: int, samples: int, description: int) -> Iterable[tuple[int, int, int, int]]:
     """The parts of a chunk that are between what is omitted."""
-    offset, end = chunk.offset, chunk.first + chunk.samples
-    start, where = chunk.first, offset
-    for index in range(chunk.first, end):
+    start, where, end = first, offset, first + samples
+    for index in range(first, end):
         offset += cut.track.table.size_of(index)
         if index in cut.omitted:
             if index > start:
-                yield Chunk(where, start, index - start, chunk.description)
+                yield where, start, index - start, description
             start, where = index + 1, offset
     if end > start:
-        yield Chunk(where, start, end - start, chunk.description)
+        yield where, start, end - start, description
 
 
 def _one_run(parts: Sequence[Part]) -> list[Run]:
@@ -181,12 +185,12 @@ def _one_run(parts: Sequence[Part]) -> list[Run]:
     lows, highs, total = [], [], 0
     for part in parts:
         table, width = part.cut.track.table, part.cut.sample_bytes
-        offsets = [chunk.offset for chunk in part.chunks]
-        last = part.chunks[offsets.index(max(offsets))]
+        offsets, firsts, samples, _ = part.chunks
+        highest = max(offsets)
+        last = offsets.index(highest)
+        first, count = firsts[last], samples[last]
         lows.append(min(offsets))
-        highs.append(
-            last.offset + (last.samples * width if width else table.bytes_of(last.first, last.first + last.samples))
-        )
+        highs.append(highest + (count * width if width else table.bytes_of(first, first + count)))
         span = part.cut.start, part.cut.end
         total += width * (span[1] - span[0]) if width else table.bytes_of(*span)
     start, end = min(lows), max(highs)
@@ -195,9 +199,7 @@ def _one_run(parts: Sequence[Part]) -> list[Run]:
 
 def _runs(parts: Sequence[Part]) -> list[Run]:
     """Few runs that hold all samples of parts of one source, in the order of the file."""
-    pieces = sorted(
-        (chunk.offset, length) for part in parts for chunk, length in zip(part.chunks, part.lengths(), strict=True)
-    )
+    pieces = sorted(chain.from_iterable(zip(part.chunks.offsets, part.lengths(), strict=True) for part in parts))
     runs: list[Run] = []
     source = parts[0].source if parts else 0
     start = end = -1

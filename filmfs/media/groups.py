@@ -46,8 +46,7 @@ def begins_anew(track: Track, index: int, source: ByteSource | None) -> bool:
     coding = _CODINGS.get(entry.kind)
     if coding is None or source is None:
         raise BadMedia("its pictures need one another, and nobody can tell where groups of them begin anew")
-    (chunk,) = track.table.chunks(index, index + 1)
-    data = source.read(chunk.offset, min(track.table.size_of(index), _LOOKED_AT))
+    data = source.read(track.table.offset_of(index), min(track.table.size_of(index), _LOOKED_AT))
     return _first_picture(data, coding, _width(track, entry, coding)) in coding.anew
 
 

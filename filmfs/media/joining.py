@@ -56,7 +56,7 @@ class Shot:
     def entries(self) -> list[bytes]:
         """The sample descriptions that its samples have."""
         track = self.track
-        used = sorted({chunk.description for chunk in self.part.chunks})
+        used = sorted(set(self.part.chunks.descriptions))
         if not used or not 1 <= used[0] <= used[-1] <= len(track.entries):
             raise BadMedia("its samples have a description that is not there")
         return [track.movie.data[box.start : box.end] for box in (track.entries[number - 1] for number in used)]
@@ -173,12 +173,13 @@ def _timescale(shots: Sequence[Shot], rate: Fraction, stands_alone: bool) -> int
 
 def _renumbered(shot: Shot, numbers: Mapping[bytes, int]) -> Shot:
     """The same with the descriptions of the new track."""
-    used = sorted({chunk.description for chunk in shot.part.chunks})
+    chunks = shot.part.chunks
+    used = sorted(set(chunks.descriptions))
     new = {old: numbers[_essence(entry)] for old, entry in zip(used, shot.entries, strict=True)}
     if all(old == number for old, number in new.items()):
         return shot
-    chunks = [chunk._replace(description=new[chunk.description]) for chunk in shot.part.chunks]
-    return replace(shot, part=replace(shot.part, chunks=chunks))
+    renumbered = chunks._replace(descriptions=[new[old] for old in chunks.descriptions])
+    return replace(shot, part=replace(shot.part, chunks=renumbered))
 
 
 # Whether they can

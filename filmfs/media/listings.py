@@ -67,8 +67,8 @@ def listed(part: Part, places: Places, *, shown_for: int | None) -> Listing:
     size, sizes = _sizes(cut, kept)
     return Listing(
         _durations(cut, kept),
-        [(chunk.samples, chunk.description) for chunk in part.chunks],
-        places.moved([chunk.offset for chunk in part.chunks]),
+        list(zip(part.chunks.samples, part.chunks.descriptions, strict=True)),
+        places.moved(part.chunks.offsets),
         len(kept),
         size,
         sizes,

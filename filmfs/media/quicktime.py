@@ -102,8 +102,7 @@ def _timecode(track: Track | None, source: ByteSource) -> Timecode | None:
         raise BadMedia("the time code jumps")
     (entry,) = track.entries
     flags, scale, duration, _ = unpack_from(">IIIB", track.movie.data, entry.body + 12)
-    (chunk,) = track.table.chunks(0, 1)
-    data = source.read(chunk.offset, 4)
+    data = source.read(track.table.offset_of(0), 4)
     if len(data) < 4 or not scale or not duration:
         raise BadMedia("the time code cannot be read")
     (number,) = unpack_from(">i" if flags & _NEGATIVE else ">I", data)

@@ -56,8 +56,7 @@ def _xml(meta: bytes) -> bytes | None:
 def _read(track: Track, source: ByteSource) -> Said | None:
     if not track.table.count or track.table.size_of(0) < _END:
         return None
-    (chunk,) = track.table.chunks(0, 1)
-    data = source.read(chunk.offset, _END)
+    data = source.read(track.table.offset_of(0), _END)
     if len(data) < _END or not data.startswith(_HEADER):
         return None
     hours, minutes, seconds, flag, frames = data[_AT:_END]

@@ -25,13 +25,13 @@ _TIME_MAX = 1 << 62
 _WIDTHS = {"I": 4, "i": 4, "Q": 8}
 
 
-class Chunk(NamedTuple):
-    """`samples` from the number `first` on, together from `offset` of the file on; descriptions count from 1."""
+class Chunks(NamedTuple):
+    """What samples lie in, in their order: columns of as many numbers. Descriptions count from 1."""
 
-    offset: int
-    first: int
-    samples: int
-    description: int
+    offsets: Sequence[int]
+    firsts: Sequence[int]  # the number of the first sample in each
+    samples: Sequence[int]  # how many
+    descriptions: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,37 +128,37 @@ class SampleTable:
         """The sizes of the samples [start, end), where they differ."""
         return self._sizes.between(start, end)
 
-    def chunks(self, start: int, end: int, width: int = 0) -> list[Chunk]:
+    def offset_of(self, index: int) -> int:
+        """Where in the file a sample lies."""
+        return self.chunks(index, index + 1).offsets[0]
+
+    def chunks(self, start: int, end: int, width: int = 0) -> Chunks:
         """What the samples [start, end) lie in, in their order, and nothing besides them.
 
         `width` is the bytes of each, where that is not what the table says.
         """
-        chunks: list[Chunk] = []
-        begins = start
-        run = bisect_right(self._run_samples, start) - 1
-        if start < end:
-            read_from, read_to = self._chunk_of(start), self._chunk_of(end - 1) + 1
-            offsets = self._offsets.between(read_from, read_to)
-        while start < end:
-            per, number, first = self._per_chunk[run], self._run_chunks[run], self._run_samples[run]
+        if start >= end:
+            return Chunks((), (), (), ())
+        offsets = self._offsets.between(self._chunk_of(start), self._chunk_of(end - 1) + 1).tolist()
+        firsts: list[int] = []
+        samples: list[int] = []
+        descriptions: list[int] = []
+        run, at = bisect_right(self._run_samples, start) - 1, start
+        while at < end:
+            per, first = self._per_chunk[run], self._run_samples[run]
             upto = min(end, self._run_samples[run + 1]) if run + 1 < len(self._run_samples) else end
-            low, high = (start - first) // per, -(-(upto - first) // per)
-            columns = zip(
-                offsets[number + low - read_from : number + high - read_from],
-                range(first + low * per, first + high * per, per),
-                repeat(per),
-                repeat(self._descriptions[run]),
-                strict=False,
-            )
-            chunks += map(Chunk._make, columns)
-            start, run = upto, run + 1
-        if chunks:
-            chunks[-1] = chunks[-1]._replace(samples=end - chunks[-1].first)
-            offset, first, samples, description = chunks[0]
-            if first < begins:
-                skipped = width * (begins - first) if width else self.bytes_of(first, begins)
-                chunks[0] = Chunk(offset + skipped, begins, samples - (begins - first), description)
-        return chunks
+            low, high = (at - first) // per, -(-(upto - first) // per)
+            firsts += range(first + low * per, first + high * per, per)
+            samples += repeat(per, high - low)
+            descriptions += repeat(self._descriptions[run], high - low)
+            at, run = upto, run + 1
+        samples[-1] = end - firsts[-1]
+        skipped = start - firsts[0]
+        if skipped:
+            offsets[0] += width * skipped if width else self.bytes_of(firsts[0], start)
+            firsts[0] = start
+            samples[0] -= skipped
+        return Chunks(offsets, firsts, samples, descriptions)
 
     def _chunk_of(self, index: int) -> int:
         run = bisect_right(self._run_samples, index) - 1
