@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from filmfs.core.errors import NotFound
+from filmfs.core.errors import NotFound, NotHashed
 from filmfs.mount.eager import EAGER
 from filmfs.mount.memory import Memory
 from filmfs.mount.native import hooks
@@ -61,7 +61,7 @@ class Answerer:
         if self._memory.is_cold:
             return None
         try:
-            if opcode == LOOKUP and self._fs.may_be_made(NodeId(number), what):
+            if opcode == LOOKUP and self._must_be_made(NodeId(number), what):
                 return None
             if opcode == LOOKUP:
                 return look_up(self._fs, NodeId(number), what)
@@ -73,6 +73,13 @@ class Answerer:
         except Exception as error:
             return errno_of(error, _NAMES[opcode]).errno
         return ()
+
+    def _must_be_made(self, parent: NodeId, name: bytes) -> bool:
+        """Whether a name leads to what has to be made first, or waited for."""
+        try:
+            return self._fs.may_be_made(parent, name) and self._fs.before_lookup(parent, name) is not None
+        except NotHashed:
+            return True
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
