@@ -6,6 +6,7 @@ come out right; pictures before that sync sample in time, which need the group b
 not asked for is hidden by the edit list. Sound is cut where the first and the last frame begin and end, to the sample.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -58,19 +59,19 @@ def cut_picture(track: Track, pace: Pace, first: int, count: int) -> tuple[Cut, 
     begins, ends = floor(pace.time_of(first) - half) + 1, floor(pace.time_of(first + count) - half) + 1
     start, end = table.decoded_by(begins - high), min(table.decoded_by(ends - low), table.count)
     times = table.shown_at(start, end)
-    wanted = [(time, index) for index, time in enumerate(times, start) if begins <= time < ends]
-    wanted.sort()
-    if pace.frames_at(time for time, _ in wanted) != list(range(first, first + count)):
+    numbers: Sequence[int] = range(start, end)
+    if not table.is_in_order:
+        wanted = sorted((time, index) for time, index in zip(times, numbers, strict=True) if begins <= time < ends)
+        times, numbers = ([time for time, _ in wanted], [index for _, index in wanted])
+    if not pace.shows(times, first, count):
         raise BadMedia("the frames of the range are not evenly spaced: some are missing, or come twice")
-    shown_from = wanted[0][0]
-    decoded_to = max(index for _, index in wanted) + 1
-    sync, sync_time = _sync_sample(track, min(index for _, index in wanted), shown_from)
-    omitted = frozenset(
-        index
-        for index, time in enumerate(table.shown_at(sync, decoded_to), sync)
-        if time < sync_time  # leading pictures: they need what is not in the clip
-    )
-    shown_to = _end_of_last(track, pace, wanted[-1], first + count)
+    shown_from, decoded_to = times[0], max(numbers) + 1
+    sync, sync_time = _sync_sample(track, min(numbers), shown_from)
+    omitted: frozenset[int] = frozenset()
+    if not table.is_in_order:  # leading pictures need what is not in the clip
+        shown = enumerate(table.shown_at(sync, decoded_to), sync)
+        omitted = frozenset(index for index, time in shown if time < sync_time)
+    shown_to = _end_of_last(pace, times[-1], first + count)
     cut = Cut(track, sync, decoded_to, shown_from, shown_to, omitted)
     offset = track.edit.delay + Fraction(-track.edit.start, track.timescale)
     return cut, Stretch(offset + Fraction(shown_from, track.timescale), offset + Fraction(shown_to, track.timescale))
@@ -87,9 +88,8 @@ def _sync_sample(track: Track, index: int, time: int) -> tuple[int, int]:
     raise BadMedia("the film does not begin with a picture that stands by itself")
 
 
-def _end_of_last(track: Track, pace: Pace, last: tuple[int, int], frame: int) -> int:
-    """When the frame after the last is shown, or would be."""
-    time, _ = last
+def _end_of_last(pace: Pace, time: int, frame: int) -> int:
+    """When the frame after the last, which is shown at `time`, is shown or would be."""
     if pace.tick.denominator == 1:
         return time + int(pace.tick)
     return max(round(pace.time_of(frame)), time + 1)

@@ -138,7 +138,8 @@ def _durations(cut: Cut, kept: Sequence[int]) -> list[tuple[int, int]]:
     if cut.sample_bytes:
         return [(len(kept), 1)]
     if not cut.omitted:
-        runs = writing.grouped([cut.packet] * cut.pre_roll + table.durations(cut.start + cut.pre_roll, cut.end))
+        before = [(cut.pre_roll, cut.packet)] if cut.pre_roll else []
+        runs = _grouped([*before, *table.durations(cut.start + cut.pre_roll, cut.end)])
     else:
         times = [table.decoded_at(index) for index in chain(kept, (cut.end,))]
         runs = writing.grouped([after - before for before, after in pairwise(times)])

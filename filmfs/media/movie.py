@@ -4,7 +4,7 @@ What is refused is what cannot be cut exactly: edits that play the media out of 
 other files.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -153,6 +153,14 @@ class Movie:
 
     data: bytes
 
+    def rewritten(self, data: bytes) -> "Movie":
+        """The same with other text in it, where nothing moved and no table changed: none is read again."""
+        other = Movie(data)
+        for track, new in zip(self.tracks, other.tracks, strict=True):
+            if "table" in vars(track):
+                vars(new)["table"] = track.table
+        return other
+
     @cached_property
     def box(self) -> Box:
         """The moov box itself."""
@@ -210,6 +218,12 @@ class Pace:
     first: int
     tick: Fraction
     frames: int
+
+    def shows(self, times: Sequence[int], first: int, count: int) -> bool:
+        """Whether what is shown at these times is `count` frames from `first` on, one after another."""
+        if isinstance(times, range) and times.step == self.tick:
+            return len(times) == count and self.frames_at(times[:1]) == [first]
+        return self.frames_at(times) == list(range(first, first + count))
 
     def frames_at(self, times: Iterable[int]) -> list[int]:
         """The numbers of the frames that are shown at these times."""

@@ -29,7 +29,7 @@ def relabelled(movie: Movie, old: Label, new: Label) -> Movie:
             if len(text) == len(found[0]):
                 data = bytearray(movie.data) if data is None else data
                 data[found.start() : found.end()] = text.encode()
-    return movie if data is None else Movie(bytes(data))
+    return movie if data is None else movie.rewritten(bytes(data))
 
 
 def _spelt(label: Label) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain, islice, repeat
-from operator import ge, mul, sub
+from operator import add, ge, mul, sub
 from struct import unpack_from
 from typing import NamedTuple
 
@@ -81,14 +81,18 @@ class _Runs:
     def lengths(self) -> list[int]:
         return list(map(sub, self.ends, chain((0,), self.ends)))
 
-    def expanded(self, start: int, end: int) -> list[int]:
-        """The values of samples [start, end)."""
+    def between(self, start: int, end: int) -> list[tuple[int, int]]:
+        """(count, value) of the samples [start, end)."""
         if end <= start:
             return []
         first, last = bisect_right(self.ends, start), bisect_left(self.ends, end)
         ends = [*self.ends[first:last], end]
-        values = self.values.between(first, last + 1)
-        return list(chain.from_iterable(map(repeat, values, map(sub, ends, chain((start,), ends)))))
+        counts = map(sub, ends, chain((start,), ends))
+        return [run for run in zip(counts, self.values.between(first, last + 1), strict=True) if run[0]]
+
+    def expanded(self, start: int, end: int) -> list[int]:
+        """The values of samples [start, end)."""
+        return list(chain.from_iterable([value] * count for count, value in self.between(start, end)))
 
 
 class SampleTable:
@@ -185,17 +189,27 @@ class SampleTable:
         ends = self._durations.ends[run] - begins
         return begins + (min(max(-(-left // step), 0), ends) if step else (ends if left > 0 else 0))
 
-    def shown_at(self, start: int, end: int) -> list[int]:
-        """The times at which the samples [start, end) are shown."""
-        durations = self._durations.expanded(start, end)
-        times = list(islice(accumulate(durations, initial=self.decoded_at(start)), end - start))
-        if self._shifts is None:
-            return times
-        return [time + shift for time, shift in zip(times, self._shifts.expanded(start, end), strict=True)]
+    @property
+    def is_in_order(self) -> bool:
+        """Whether samples are shown in the order, and at the time, of their decoding."""
+        return self._shifts is None
 
-    def durations(self, start: int, end: int) -> list[int]:
-        """How long the samples [start, end) last in decoding."""
-        return self._durations.expanded(start, end)
+    def shown_at(self, start: int, end: int) -> Sequence[int]:
+        """The times at which the samples [start, end) are shown."""
+        runs, begins = self._durations.between(start, end), self.decoded_at(start)
+        if len(runs) == 1 and self._shifts is None and runs[0][1]:
+            (count, duration), *_ = runs
+            return range(begins, begins + count * duration, duration)
+        times = islice(
+            accumulate(chain.from_iterable([each] * count for count, each in runs), initial=begins), end - start
+        )
+        if self._shifts is None:
+            return list(times)
+        return list(map(add, times, self._shifts.expanded(start, end)))
+
+    def durations(self, start: int, end: int) -> list[tuple[int, int]]:
+        """(count, duration): how long the samples [start, end) last in decoding."""
+        return self._durations.between(start, end)
 
     def shifts(self, start: int, end: int) -> list[int] | None:
         """How much later than decoded each is shown; None where that is no question."""
