@@ -11,6 +11,7 @@ nothing. Frames are numbered from the label 00:00:00:00 on, so `f86400` is 01:00
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from filmfs.core.errors import BadTimecode
 from filmfs.core.smpte import Label, exact_rate, frames_per_day, label_of, read_label, shown_rate
@@ -25,6 +26,7 @@ _RANGE_AND_SUFFIX = re.compile(
     rf"(?P<range>{_RANGE.pattern.replace('?P<', '?P<_')})(?P<suffix>\.[A-Za-z0-9]{{1,8}})?", re.ASCII
 )
 _FRAMES = re.compile(r"(\d{1,7}|\d{9,10})-(\d{1,7}|\d{9,10})", re.ASCII)  # eight digits are a label
+_REMEMBERED = 256  # names: one look-up asks several times
 
 Point = Label | int
 """A label, or a frame number from 00:00:00:00 on."""
@@ -98,6 +100,7 @@ def read_range(text: str) -> Asked:
     return Asked(start, end, int(length) if length else None, before, int(tail) if tail is not None else before, rate)
 
 
+@lru_cache(_REMEMBERED)
 def split_name(name: str) -> tuple[str, Asked, str] | None:
     """A file's name, the range that is asked of it and the suffix wanted, of `scene@01.00.00.00-01.00.30.00.mov`.
 

@@ -30,7 +30,7 @@ def chunk_contents(chunks: Iterable[tuple[int, int]]) -> bytes:
     number = 1
     for (samples, description), group in groupby(chunks):
         entries += (number, samples, description)
-        number += sum(1 for _ in group)
+        number += len(list(group))
     return write_full_box(b"stsc", 0, 0, struct.pack(">I", len(entries) // 3), big_endian(array("I", entries)))
 
 
