@@ -157,14 +157,12 @@ def _sync(cut: Cut, kept: Sequence[int], shown_for: int | None) -> list[int]:
     """Those after the movie's length are not named: GStreamer (qtdemux 1.22) would end the stream at one of them."""
     table = cut.track.table
     assert table.sync is not None
-    zero = table.decoded_at(cut.start)
     within = set(table.syncs(cut.start, cut.end))
-    return [
-        number
-        for number, index in enumerate(kept, 1)
-        if index in within
-        and (number == 1 or shown_for is None or table.shown_at(index, index + 1)[0] - zero < shown_for)
-    ]
+    numbers = [(number, index) for number, index in enumerate(kept, 1) if index in within]
+    if shown_for is not None:
+        shown, ends = table.shown_at(cut.start, cut.end), table.decoded_at(cut.start) + shown_for
+        numbers = [each for each in numbers if each[0] == 1 or shown[each[1] - cut.start] < ends]
+    return [number for number, _ in numbers]
 
 
 def _sizes(cut: Cut, kept: Sequence[int]) -> tuple[int, Sequence[int]]:

@@ -10,7 +10,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, chain, islice, repeat
 from operator import add, ge, mul, sub
@@ -23,6 +23,7 @@ from filmfs.media.boxes import Box, boxes_of
 _SAMPLES_MAX = 100_000_000  # 12 hours at 2,000 a second
 _TIME_MAX = 1 << 62
 _WIDTHS = {"I": 4, "i": 4, "Q": 8}
+_BLOCK = 512
 
 
 class Chunks(NamedTuple):
@@ -65,30 +66,43 @@ class _Column:
         """All of them."""
         return self.between(0, self.count)
 
+    def distinct(self) -> set[int]:
+        """Those that differ; of what comes again and again, as shifts do, each stretch is looked at once."""
+        size = _WIDTHS[self.code] * self.step * _BLOCK
+        end = self.start + self.count * _WIDTHS[self.code] * self.step
+        blocks = {self.data[at : min(at + size, end)] for at in range(self.start, end, size)}
+        columns = (replace(self, data=block, start=0, count=self._entries_of(block)) for block in blocks)
+        return set(chain.from_iterable(column.all() for column in columns))
 
-@dataclass(frozen=True, slots=True)
+    def _entries_of(self, data: bytes) -> int:
+        return -(-len(data) // (_WIDTHS[self.code] * self.step))
+
+
 class _Runs:
-    """Values in runs: `ends[n]` samples have a value of `values[:n + 1]`."""
+    """Values in runs of so many samples each. Where every 512th run begins is kept, the others are counted from it."""
 
-    ends: "array[int]"
-    values: _Column
+    def __init__(self, lengths: _Column, values: _Column) -> None:
+        self.lengths = lengths
+        self.values = values
+        blocks = (sum(lengths.between(at, at + _BLOCK)) for at in range(0, len(lengths), _BLOCK))
+        self._marks = list(accumulate(blocks, initial=0))
 
     @property
     def count(self) -> int:
-        return self.ends[-1] if self.ends else 0
-
-    @property
-    def lengths(self) -> list[int]:
-        return list(map(sub, self.ends, chain((0,), self.ends)))
+        """Of how many samples they are."""
+        return self._marks[-1]
 
     def between(self, start: int, end: int) -> list[tuple[int, int]]:
-        """(count, value) of the samples [start, end)."""
+        """(count, value) of the samples [start, end), all of which there are."""
         if end <= start:
             return []
-        first, last = bisect_right(self.ends, start), bisect_left(self.ends, end)
-        ends = [*self.ends[first:last], end]
-        counts = map(sub, ends, chain((start,), ends))
-        return [run for run in zip(counts, self.values.between(first, last + 1), strict=True) if run[0]]
+        low = (bisect_right(self._marks, start) - 1) * _BLOCK
+        high = bisect_left(self._marks, end) * _BLOCK
+        ends = list(accumulate(self.lengths.between(low, high), initial=self._marks[low // _BLOCK]))
+        first, last = bisect_right(ends, start), bisect_left(ends, end)
+        edges = [start, *ends[first:last], end]
+        values = self.values.between(low + first - 1, low + last)
+        return [run for run in zip(map(sub, edges[1:], edges), values, strict=True) if run[0]]
 
     def expanded(self, start: int, end: int) -> list[int]:
         """The values of samples [start, end)."""
@@ -108,11 +122,12 @@ class SampleTable:
         self._offsets = self._read_offsets()
         self._read_chunks()
         self._durations = self._read_runs(b"stts", "I")
-        durations = self._durations.values.all()
-        length = sum(map(mul, self._durations.lengths, durations))
+        lengths, durations = self._durations.lengths.all(), self._durations.values.all()
+        length = sum(map(mul, lengths, durations))
         if self._durations.count != self.count or length > _TIME_MAX:
             raise BadMedia(f"a track has {self.count} samples and times for {self._durations.count}")
-        self._starts: array[int] = array("Q", accumulate(map(mul, self._durations.lengths, durations), initial=0))
+        self._ends: array[int] = array("Q", accumulate(lengths))  # of the runs of durations
+        self._starts: array[int] = array("Q", accumulate(map(mul, lengths, durations), initial=0))
         self._shifts = self._read_runs(b"ctts", "i") if b"ctts" in found else None
         if self._shifts is not None and self._shifts.count != self.count:
             raise BadMedia(f"a track has {self.count} samples and shifts for {self._shifts.count}")
@@ -172,21 +187,21 @@ class SampleTable:
 
     def decoded_at(self, index: int) -> int:
         """The decoding time of a sample; of the one past the last, the end."""
-        run = bisect_right(self._durations.ends, index)
-        if run == len(self._durations.ends):
+        run = bisect_right(self._ends, index)
+        if run == len(self._ends):
             return self._starts[-1]
-        begins = self._durations.ends[run - 1] if run else 0
+        begins = self._ends[run - 1] if run else 0
         return self._starts[run] + (index - begins) * self._durations.values[run]
 
     def decoded_by(self, time: int) -> int:
         """The number of samples whose decoding time is before `time`."""
-        run = min(max(bisect_right(self._starts, time - 1) - 1, 0), len(self._durations.ends) - 1)
+        run = min(max(bisect_right(self._starts, time - 1) - 1, 0), len(self._ends) - 1)
         if run < 0:
             return 0
-        begins = self._durations.ends[run - 1] if run else 0
+        begins = self._ends[run - 1] if run else 0
         step = self._durations.values[run]
         left = time - self._starts[run]
-        ends = self._durations.ends[run] - begins
+        ends = self._ends[run] - begins
         return begins + (min(max(-(-left // step), 0), ends) if step else (ends if left > 0 else 0))
 
     @property
@@ -218,13 +233,13 @@ class SampleTable:
     @cached_property
     def shift_range(self) -> tuple[int, int]:
         """The least and the greatest shift."""
-        values = set(self._shifts.values.all()) if self._shifts is not None else ()
+        values = self._shifts.values.distinct() if self._shifts is not None else ()
         return (min(values), max(values)) if values else (0, 0)
 
     @property
     def duration_runs(self) -> list[tuple[int, int]]:
         """(count, duration) as they are stored."""
-        return list(zip(self._durations.lengths, self._durations.values.all(), strict=True))
+        return list(zip(self._durations.lengths.all(), self._durations.values.all(), strict=True))
 
     def sync_before(self, index: int) -> Sequence[int]:
         """The sync samples up to and with `index`, in order; all are, where no table says which."""
@@ -283,9 +298,7 @@ class SampleTable:
 
     def _read_runs(self, kind: bytes, code: str) -> _Runs:
         start, count = self._entries(kind, 4, fields=2)
-        lengths = _Column(self._data, "I", start, count, 2).all()
-        ends = array("I" if sum(lengths) < 1 << 32 else "Q", list(accumulate(lengths)))
-        return _Runs(ends, _Column(self._data, code, start + 4, count, 2))
+        return _Runs(_Column(self._data, "I", start, count, 2), _Column(self._data, code, start + 4, count, 2))
 
     def _read_sync(self) -> "array[int] | None":
         if b"stss" not in self._found:
@@ -295,4 +308,4 @@ class SampleTable:
             numbers |= set(_Column(self._data, "I", *self._entries(b"stps", 4)).all())
         if numbers and not 1 <= min(numbers) <= max(numbers) <= self.count:
             raise BadMedia("a sync sample of a track is not there")
-        return array("I", (number - 1 for number in sorted(numbers)))
+        return array("I", [number - 1 for number in sorted(numbers)])
