@@ -17,7 +17,7 @@ from filmfs.core.errors import FilmFSError
 from filmfs.core.extents import Extent, ExtentMap
 from filmfs.core.ids import BlobId, ContentId
 from filmfs.store.blobs import Blobs
-from filmfs.store.disk import mount_image
+from filmfs.store.disk import mount_image, write_back
 from filmfs.store.erofs import BLOCK, DEVICES_MAX, NAME, divide, image
 
 log = logging.getLogger("filmfs.store")
@@ -145,12 +145,15 @@ def compose(
     layout = divide(extents, {blob: os.fstat(descriptor).st_size for blob, descriptor in files.items()})
     if layout is None:
         return None
-    data = memoryview(image(layout, {blob: number for number, blob in enumerate(files, 1)}, read))
+    made = image(layout, {blob: number for number, blob in enumerate(files, 1)}, read)
+    data = memoryview(made)
     kept = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         while data:
             data = data[os.write(kept, data) :]
-        os.fdatasync(kept)  # what the disk does not take would come back from it as zeros
+        # What the disk does not take would come back from it as zeros. It need not be durable, and an fdatasync waits
+        # for all that others write.
+        write_back(kept, 0, len(made))
         devices = [("device", _path_of(descriptor)) for descriptor in files.values()]
         root = mount_image(_path_of(kept), "erofs", devices)
     finally:

@@ -48,12 +48,18 @@ def start_writeback(descriptor: int, offset: int, length: int) -> None:
     _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
 
 
-def finish_writeback(descriptor: int, offset: int, length: int) -> None:
-    """Waits until the disk has a range, and lets its pages go. Raises OSError: who waits is told of a failed one."""
+def write_back(descriptor: int, offset: int, length: int) -> None:
+    """Waits until the disk took a range; a power cut may still lose it. Raises OSError when it did not."""
     if _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_ALL) != 0:
         code = ctypes.get_errno()
         if code not in (errno.ESPIPE, errno.EINVAL, errno.ENOSYS):
             raise OSError(code, os.strerror(code))
+        os.fdatasync(descriptor)
+
+
+def finish_writeback(descriptor: int, offset: int, length: int) -> None:
+    """Waits until the disk has a range, and lets its pages go. Raises OSError: who waits is told of a failed one."""
+    write_back(descriptor, offset, length)
     os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
 

@@ -12,7 +12,7 @@ from secrets import token_hex
 from filmfs.core.errors import Corrupt, Exists, from_os_error
 from filmfs.core.extents import Extent, ExtentMap, Hole, Literal
 from filmfs.store.contents import Contents
-from filmfs.store.disk import sync_path
+from filmfs.store.disk import start_writeback, sync_path
 
 PIECE = 8 << 20
 
@@ -106,11 +106,13 @@ def _write(contents: Contents, piece: Extent | Hole, target: int, advance: Calla
 def copy_bytes(source: int, target: int, length: int, offset: int, to: int) -> int:
     """Copies up to `length` bytes from `offset` of one file to another; how many it were."""
     try:
-        return os.copy_file_range(source, target, length, offset, to)
+        copied = os.copy_file_range(source, target, length, offset, to)
     except OSError:  # another file system, or one that cannot
         data = os.pread(source, length, offset)
         write_all(target, data, to)
-        return len(data)
+        copied = len(data)
+    start_writeback(target, to, copied)
+    return copied
 
 
 def write_all(target: int, data: bytes, offset: int) -> None:
