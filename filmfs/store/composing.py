@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import threading
+from _thread import start_new_thread
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -41,10 +42,11 @@ class Composed:
         return os.pread(self._descriptor, length, offset)
 
     def __del__(self) -> None:
-        # Of a large file the kernel lets go of many pages, which takes longer than whoever holds it last may wait.
+        # Of a large file the kernel lets go of many pages, which takes longer than whoever holds it last may wait. This
+        # may be called anywhere, at the interpreter's end too: nothing may be waited for, as Thread.start() does.
         try:
-            threading.Thread(target=os.close, args=(self._descriptor,), daemon=True).start()
-        except RuntimeError:  # at the interpreter's end there are no new threads
+            start_new_thread(os.close, (self._descriptor,))
+        except RuntimeError:
             os.close(self._descriptor)
 
 

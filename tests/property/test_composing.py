@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,7 +149,7 @@ def test_a_disk_that_fails_once_is_asked_again(
     composing = composer(tmp_path, files)
     for code in (errno.ENOSPC, errno.EIO, errno.EMFILE):
         with monkeypatch.context() as patch:
-            patch.setattr(os, "fdatasync", partial(_fail, code))
+            patch.setattr("filmfs.store.composing.write_back", partial(_fail, code))
             work = composing.making(CONTENT, TWO)
             assert work is not None
             work()
@@ -160,6 +162,11 @@ def test_a_disk_that_fails_once_is_asked_again(
     assert found is not None
     assert found.read(0, 3 * BLOCK) == _read(TWO, 0, 2 * BLOCK)
     assert composing.making(CONTENT, TWO) is None
+
+
+def test_a_process_ends_that_still_holds_one() -> None:
+    held = "import os; from filmfs.store.composing import Composed; held = Composed(os.open('/dev/null', os.O_RDONLY))"
+    subprocess.run([sys.executable, "-c", held], check=True, timeout=30)
 
 
 def test_a_kernel_that_has_none_is_asked_once(
