@@ -47,6 +47,17 @@ class Drive:
         """The branch `main`."""
         return self.mountpoint / "main"
 
+    @contextmanager
+    def soundly(self, *options: str) -> Iterator["Drive"]:
+        """Mounts it while the block runs; it is sound, and nothing disturbed it, when that is done."""
+        self.start(*options)
+        try:
+            yield self
+        finally:
+            self.stop()
+        self.assert_sound()
+        self.assert_calm()
+
     def start(self, *options: str, **environment: str) -> "Drive":
         """Mounts; returns when the mount answers."""
         reading, writing = os.pipe()

@@ -30,14 +30,9 @@ def drive() -> Iterator[Drive]:
     """A mount that other users may enter (pytest's directories are its own), with a branch of the one who logs in."""
     with TemporaryDirectory(prefix="filmfs-samba-") as top:
         os.chmod(top, 0o755)
-        drive = Drive(Path(top)).start("-o", "allow_other")
-        os.chown(drive.branch(USER), pwd.getpwnam(USER).pw_uid, -1)
-        try:
+        with Drive(Path(top)).soundly("-o", "allow_other") as drive:
+            os.chown(drive.branch(USER), pwd.getpwnam(USER).pw_uid, -1)
             yield drive
-        finally:
-            drive.stop()
-        drive.assert_sound()
-        drive.assert_calm()
 
 
 @pytest.fixture(scope="module")

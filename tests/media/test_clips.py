@@ -1,5 +1,6 @@
 """Clips of movies: the frames and the samples that were asked for, and no others, as FFmpeg decodes them."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -93,6 +94,11 @@ def in_file(path: Path) -> InMemory:
 
 def write_clip(clip: Clip, source: InMemory, path: Path) -> Path:
     """The clip as a file."""
+    return write_clip_of(clip, {0: source}, path)
+
+
+def write_clip_of(clip: Clip, sources: Mapping[int, InMemory], path: Path) -> Path:
+    """The same of a clip of several sources."""
     with path.open("wb") as file:
         for piece in clip.pieces:
             if isinstance(piece, bytes):
@@ -101,7 +107,7 @@ def write_clip(clip: Clip, source: InMemory, path: Path) -> Path:
                 assert file.tell() == piece.offset
                 file.write(bytes(piece.length))
             else:
-                file.write(source.read(piece.offset, piece.length))
+                file.write(sources[piece.source].read(piece.offset, piece.length))
     assert path.stat().st_size == clip.size
     return path
 

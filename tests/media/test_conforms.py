@@ -20,7 +20,7 @@ from filmfs.media.mxf import open_mxf
 from filmfs.media.mxf_movie import movie_of
 from filmfs.media.quicktime import QuickTime, open_quicktime
 from tests.footage import SOUND_RATE, Film, pictures, samples, timecode
-from tests.media.test_clips import InMemory, in_file
+from tests.media.test_clips import InMemory, in_file, write_clip_of
 
 NTSC, NTSC_60 = Fraction(24000, 1001), Fraction(60000, 1001)
 
@@ -114,22 +114,7 @@ class Made:
         self.wanted = [picture for name, at, count in cuts for picture in archive.pictures(name)[at : at + count]]
 
     def write(self, path: Path) -> Path:
-        return write_conform(self.clip, self._sources, path)
-
-
-def write_conform(clip: Clip, sources: dict[int, InMemory], path: Path) -> Path:
-    """A conform as a file."""
-    with path.open("wb") as file:
-        for piece in clip.pieces:
-            if isinstance(piece, bytes):
-                file.write(piece)
-            elif isinstance(piece, Hole):
-                assert file.tell() == piece.offset
-                file.write(bytes(piece.length))
-            else:
-                file.write(sources[piece.source].read(piece.offset, piece.length))
-    assert path.stat().st_size == clip.size
-    return path
+        return write_clip_of(self.clip, self._sources, path)
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +266,7 @@ def test_sound_may_have_events_of_its_own_and_silence(archive: Archive, tmp_path
         reel=None,
     )
     sources = {0: archive.source("hq.mov"), 1: archive.source("422.mov")}
-    path = write_conform(clip, sources, tmp_path / "conform.mov")
+    path = write_clip_of(clip, sources, tmp_path / "conform.mov")
     assert pictures(path) == archive.pictures("hq.mov")[:40]
     of_hq, of_other = samples(archive.path("hq.mov"), 1), samples(archive.path("422.mov"))
     frame = SOUND_RATE // 24 * 4
@@ -295,7 +280,7 @@ def test_sound_alone_is_a_movie_too(archive: Archive, tmp_path: Path) -> None:
     film = archive.film("hq.mov")
     sounds = [[SoundSegment(film, FrameRange(3, 7)), SoundSegment(film, FrameRange(20, 5), 1)]]
     clip = plan_conform([], sounds, start=86_400, rate=Fraction(24), drop=False, reel="S1")
-    path = write_conform(clip, {0: archive.source("hq.mov")}, tmp_path / "conform.mov")
+    path = write_clip_of(clip, {0: archive.source("hq.mov")}, tmp_path / "conform.mov")
     frame = SOUND_RATE // 24 * 4
     first, second = (samples(archive.path("hq.mov"), track) for track in (0, 1))
     assert samples(path) == first[3 * frame : 10 * frame] + second[20 * frame : 25 * frame]
@@ -308,7 +293,7 @@ def test_an_mxf_film_and_a_quicktime_film_follow_each_other(archive: Archive, tm
     picture = [Segment(archive.film("hq.mov"), FrameRange(5, 6)), Segment(other, FrameRange(9, 7), 1)]
     sounds = [[SoundSegment(each.film, each.frames, 0, each.source) for each in picture]]
     clip = plan_conform(picture, sounds, start=0, rate=Fraction(24), drop=False)
-    made = write_conform(clip, {0: archive.source("hq.mov"), 1: source}, tmp_path / "conform.mov")
+    made = write_clip_of(clip, {0: archive.source("hq.mov"), 1: source}, tmp_path / "conform.mov")
     assert pictures(made) == archive.pictures("hq.mov")[5:11] + pictures(path)[9:16]
     frame = SOUND_RATE // 24 * 4
     assert (

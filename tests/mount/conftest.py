@@ -22,14 +22,8 @@ def watchdog() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drive]:
     """A mount that the tests of a module share; sound when they are done."""
-    drive = Drive(tmp_path_factory.mktemp("drive"))
-    drive.start()
-    try:
+    with Drive(tmp_path_factory.mktemp("drive")).soundly() as drive:
         yield drive
-    finally:
-        drive.stop()
-    drive.assert_sound()
-    drive.assert_calm()
 
 
 @pytest.fixture

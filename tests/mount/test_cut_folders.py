@@ -45,14 +45,8 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cutting(tmp_path: Path) -> Iterator[Drive]:
     """A mount whose clips of cut lists have two frames more on both sides."""
-    drive = Drive(tmp_path)
-    drive.start("-o", "handles=2")
-    try:
+    with Drive(tmp_path).soundly("-o", "handles=2") as drive:
         yield drive
-    finally:
-        drive.stop()
-    drive.assert_sound()
-    drive.assert_calm()
 
 
 @pytest.fixture

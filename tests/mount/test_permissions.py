@@ -28,14 +28,8 @@ def drive() -> Iterator[Drive]:
     """A mount that other users reach, as pytest's own directories are not."""
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o711)
-        drive = Drive(Path(directory))
-        drive.start("-o", "allow_other")
-        try:
+        with Drive(Path(directory)).soundly("-o", "allow_other") as drive:
             yield drive
-        finally:
-            drive.stop()
-        drive.assert_sound()
-        drive.assert_calm()
 
 
 def _mode(path: Path) -> int:

@@ -70,13 +70,8 @@ def slow(tmp_path: Path) -> Iterator[SlowDrive]:
             for number in range(_FILES):
                 tree.make(ROOT_FILE, b"f%05d" % number, an_inode())
             archive.history.flush()
-        drive.start()
-        try:
+        with drive.soundly():
             yield drive
-        finally:
-            drive.stop()
-        drive.assert_sound()
-        drive.assert_calm()
 
 
 def _longest(work: Callable[[int], object], count: int = 30) -> float:
