@@ -4,6 +4,7 @@ The kernel copies from blob to file by itself where it can (`copy_file_range`), 
 copies nothing.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from filmfs.store.contents import Contents
 from filmfs.store.disk import start_writeback, sync_path
 
 PIECE = 8 << 20
+_NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}  # from file systems without O_TMPFILE
 
 
 class Stored:
@@ -55,28 +57,42 @@ def write_file(path: str, size: int, fill: Callable[[int], None]) -> None:
     directory = os.path.dirname(os.path.abspath(path))
     if os.path.lexists(path):
         raise Exists(f"{path} is there already")
-    part = os.path.join(directory, f".{token_hex(8)}.part")  # others may write the same file
     try:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        descriptor, part = _begin(directory)
         try:
             os.ftruncate(descriptor, size)
             fill(descriptor)
             os.fsync(descriptor)
+            _appear(descriptor, part, path)
         finally:
             os.close(descriptor)
-        _appear(part, path)
+            if part is not None:
+                with suppress(OSError):
+                    os.unlink(part)
         sync_path(directory)
     except FileExistsError:
         raise Exists(f"{path} is there already") from None
     except OSError as error:
         raise from_os_error(error, f"writing {path}") from error
-    finally:
-        with suppress(OSError):
-            os.unlink(part)
 
 
-def _appear(part: str, path: str) -> None:
+def _begin(directory: str) -> tuple[int, str | None]:
+    """A file without a name, of which nothing is left if this process dies; a hidden one where there are none such."""
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666), None
+    except OSError as error:
+        if error.errno not in _NO_NAMELESS:
+            raise
+    part = os.path.join(directory, f".{token_hex(8)}.part")  # others may write the same file
+    return os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), part
+
+
+def _appear(descriptor: int, part: str | None, path: str) -> None:
     """Gives a file its name, which nobody else may have taken meanwhile. Raises FileExistsError, OSError."""
+    if part is None:
+        # os.link follows symbolic links only where a directory is given, which an absolute path has no use for.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+        return
     try:
         os.link(part, path)
     except PermissionError:  # a file system without hard links
