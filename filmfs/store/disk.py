@@ -50,11 +50,12 @@ def start_writeback(descriptor: int, offset: int, length: int) -> None:
 
 def write_back(descriptor: int, offset: int, length: int) -> None:
     """Waits until the disk took a range; a power cut may still lose it. Raises OSError when it did not."""
-    if _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_ALL) != 0:
-        code = ctypes.get_errno()
-        if code not in (errno.ESPIPE, errno.EINVAL, errno.ENOSYS):
-            raise OSError(code, os.strerror(code))
-        os.fdatasync(descriptor)
+    for _ in range(2):  # btrfs, when it compresses, begins at the first what it writes at the second
+        if _libc.sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_ALL) != 0:
+            code = ctypes.get_errno()
+            if code not in (errno.ESPIPE, errno.EINVAL, errno.ENOSYS):
+                raise OSError(code, os.strerror(code))
+            os.fdatasync(descriptor)
 
 
 def finish_writeback(descriptor: int, offset: int, length: int) -> None:

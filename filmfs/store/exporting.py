@@ -60,12 +60,15 @@ def write_file(path: str, size: int, fill: Callable[[int], None]) -> None:
     try:
         descriptor, part = _begin(directory)
         try:
-            os.ftruncate(descriptor, size)
-            fill(descriptor)
-            os.fsync(descriptor)
-            _appear(descriptor, part, path)
+            try:
+                os.ftruncate(descriptor, size)
+                fill(descriptor)
+                os.fsync(descriptor)
+                _appear(descriptor, part, path)
+                os.fsync(descriptor)  # btrfs logs nothing of a file while that has no name
+            finally:
+                os.close(descriptor)
         finally:
-            os.close(descriptor)
             if part is not None:
                 with suppress(OSError):
                     os.unlink(part)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from filmfs.core.errors import Exists
+from filmfs.core.errors import DiskFailure, Exists
 from filmfs.store.exporting import write_file
 
 
@@ -52,6 +52,19 @@ def test_a_file_that_somebody_made_meanwhile_is_not_written_over(directory: Path
 
 def test_of_a_file_that_failed_nothing_is_left(directory: Path) -> None:
     with pytest.raises(ZeroDivisionError):
+        write_file(str(directory / "clip.mov"), 4, lambda descriptor: print(1 // 0))
+    assert os.listdir(directory) == []
+
+
+def test_of_a_file_that_cannot_be_closed_nothing_is_left(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = os.close
+
+    def failing(descriptor: int) -> None:
+        really(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFailure):
+        patch.setattr(os, "close", failing)
         write_file(str(directory / "clip.mov"), 4, lambda descriptor: print(1 // 0))
     assert os.listdir(directory) == []
 
