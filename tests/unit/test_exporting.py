@@ -63,8 +63,8 @@ def test_of_a_file_that_cannot_be_closed_nothing_is_left(directory: Path, monkey
         really(descriptor)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with monkeypatch.context() as patch, pytest.raises(DiskFailure):
-        patch.setattr(os, "close", failing)
+    monkeypatch.setattr(os, "close", failing)
+    with pytest.raises(DiskFailure):
         write_file(str(directory / "clip.mov"), 4, lambda descriptor: print(1 // 0))
     assert os.listdir(directory) == []
 
