@@ -6,6 +6,7 @@ from filmfs.archive.assembly import Assembly, Piece
 from filmfs.core.errors import BadTimecode
 from filmfs.core.ranges import canonical
 from filmfs.core.smpte import label_of, shown_rate
+from filmfs.core.words import counted
 from filmfs.cutlists.model import CutList, Span
 
 
@@ -18,8 +19,8 @@ def report_of(name: str, assembly: Assembly, refused: Mapping[int, str], conform
     whys = {at: refused.get(at, piece.reason) for at, piece in enumerate(pieces)}
     clips = sum(why is None for why in whys.values())
     lines = [
-        f"{name}: {len(pieces)} events, {clips} clips, {sum(_is_missing(p, whys[at]) for at, p in enumerate(pieces))}"
-        " without their film",
+        f"{name}: {counted(len(pieces), 'event')}, {counted(clips, 'clip')},"
+        f" {sum(_is_missing(p, whys[at]) for at, p in enumerate(pieces))} without their film",
         *([f"title: {cuts.title}"] if cuts.title else []),
         f"record: {_record(cuts)}",
         "conformed movie: " + ("is there" if conform is None else f"none, because {conform}"),

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.archive.assembly import Assembly, assemble
+from filmfs.archive.assembly import Assembly, Piece, assemble
 from filmfs.archive.library import Library
 from filmfs.archive.programme import Programme, programme_of
 from filmfs.archive.reporting import report_of
@@ -18,10 +18,11 @@ from filmfs.archive.trimming import Trim, files_of, plan_trims
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, command, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
-from filmfs.core.errors import BadMedia, Exists, FilmFSError, IsADirectory, LeftOut, Usage
+from filmfs.core.errors import BadCutList, BadMedia, Exists, FilmFSError, IsADirectory, LeftOut, Usage
 from filmfs.core.extents import ExtentMap
 from filmfs.core.paths import parse_place, shown
 from filmfs.core.smpte import exact_rate
+from filmfs.core.words import counted
 from filmfs.cutlists.model import CutList
 from filmfs.cutlists.otio import Media, write_otio
 from filmfs.cutlists.reading import read_list
@@ -34,6 +35,7 @@ from filmfs.versioning.rows import Kind
 from filmfs.versioning.view import View
 
 REPORT = "REPORT.txt"
+_NOTES_TOLD = 5
 _NO_DIRECTORY = (*set(FILM_SUFFIXES) - {".mov", ".qt"}, ".edl", ".otio", ".txt")
 
 
@@ -71,6 +73,8 @@ def conform(
         raise Usage("say which movie shall be rendered, with -o FILE.mov")
     if output_path is not None and os.path.splitext(output_path)[1].lower() in _NO_DIRECTORY:
         raise Usage(f"one movie is a .mov file; {output_path} is neither that nor a directory")
+    if output_path is not None and os.path.isfile(output_path) and not _is_file(output_path):
+        raise Exists(f"{output_path} is a file; say a directory, or FILE.mov")
     if output_path is None and not explain:
         raise Usage("say where it shall go, with -o DIR or -o FILE.mov, or --explain")
     exact = None if rate is None else exact_rate(rate)
@@ -82,7 +86,9 @@ def conform(
             raise IsADirectory(f"{place} is a {inode.kind.name.lower()}, not a cut list")
         name = shown(parse_place(place).path.rpartition(b"/")[2])
         with output.busy("reading the list and finding its media"):
-            cuts = _read(opened, opened.contents.map_of(inode.content), name)
+            cuts = _read(opened, opened.contents.map_of(inode.content), name, place)
+            if not cuts.events and not explain:
+                raise BadCutList(f"{place} has no events")
             job = _Job(opened, view, name, cuts if exact is None else cuts.at(exact), handles)
         if explain:
             output.result({"place": place, **job.facts()}, lambda: iter(job.report.splitlines()))
@@ -98,8 +104,11 @@ def _is_file(path: str) -> bool:
     return not os.path.isdir(path) and os.path.splitext(path)[1].lower() in (".mov", ".qt")
 
 
-def _read(archive: Archive, extents: ExtentMap, name: str) -> CutList:
-    return read_list(archive.contents.read(extents, 0, extents.size), name)
+def _read(archive: Archive, extents: ExtentMap, name: str, place: str) -> CutList:
+    try:
+        return read_list(archive.contents.read(extents, 0, extents.size), name)
+    except BadCutList as error:
+        raise BadCutList(f"{place}: {error}") from None
 
 
 class _Job:
@@ -123,16 +132,34 @@ class _Job:
         maps = {each: contents.map_of(each) for source in programme.sources for each in source.contents}
         return programme.movie(contents, self._shelf, maps)
 
+    @cached_property
+    def checked(self) -> Assembly:
+        """The assembly, in which events have no frames that cannot be clips after all."""
+        return replace(self.assembly, pieces=tuple(map(self._checked, self.assembly.pieces)))
+
+    def _checked(self, piece: Piece) -> Piece:
+        if piece.path is None or piece.frames is None or piece.asked is None:
+            return piece
+        try:
+            kept = self._library.kept(piece.path)
+            clip_of(self._library.film(piece.path), kept.map, piece.asked, suffix=piece.suffix)
+        except FilmFSError as error:
+            return replace(piece, frames=None, reason=f"{piece.path}: {error}", error=error)
+        return piece
+
     @property
     def report(self) -> str:
         """What became of each event, for people."""
+        return self._report(self.checked)
+
+    def _report(self, assembly: Assembly) -> str:
         why = str(self.hindrance) if self.hindrance is not None else None
-        return report_of(self._name, self.assembly, {}, why)
+        return report_of(self._name, assembly, {}, why)
 
     @property
     def missing(self) -> list[str]:
         """The events that should have media and have none, with the reason."""
-        pieces = self.assembly.pieces
+        pieces = self.checked.pieces
         return [f"{p.event.shown}: {p.reason}" for p in pieces if p.frames is None and p.event.needs_media]
 
     def facts(self) -> dict[str, Any]:
@@ -154,7 +181,7 @@ class _Job:
                     "handles": None if piece.frames is None else [piece.frames.head, piece.frames.tail],
                     "reason": piece.reason,
                 }
-                for piece in self.assembly.pieces
+                for piece in self.checked.pieces
             ],
             "notes": list(cuts.notes),
             "conform": None if self._movie is None else {"size": self._movie.size},
@@ -164,14 +191,33 @@ class _Job:
     def write_movie(self, path: str, output: Output, place: str) -> None:
         """The programme as one movie. Raises BadMedia with the reason where it cannot be."""
         if self._movie is None:
-            raise BadMedia(
-                f"{place} cannot be one movie of its films' own bytes: {self.hindrance}; --render encodes one anew"
-            )
+            hint = "; --render encodes one anew" if self._can_be_rendered() else ""
+            raise BadMedia(f"{place} cannot be one movie of its films' own bytes: {self.hindrance}{hint}")
         with output.progress(f"writing {path}", self._movie.size) as advance:
             export(self._archive.contents, self._movie, path, advance)
         events, length = len(self.assembly.pieces), self._movie.size
-        facts = {"place": place, "output": path, "size": length, "events": events}
-        output.result(facts, lambda: iter([f"{path}: {events} events, {size(length)}"]))
+        facts = {"place": place, "output": path, "size": length, "events": events, "notes": self._notes}
+        output.result(facts, lambda: iter([f"{path}: {counted(events, 'event')}, {size(length)}", *self._notes_told()]))
+
+    def _can_be_rendered(self) -> bool:
+        from filmfs.archive.rendering import rendering_of
+
+        try:
+            rendering_of(self.assembly, self._library, self._archive.contents)
+        except FilmFSError:
+            return False
+        return all(piece.frames is not None for piece in self.checked.pieces if piece.event.needs_media)
+
+    @property
+    def _notes(self) -> list[str]:
+        return list(self.assembly.cuts.notes)
+
+    def _notes_told(self) -> list[str]:
+        """What is odd in the list, for whoever does not ask for the report."""
+        told, more = self._notes[:_NOTES_TOLD], len(self._notes) - _NOTES_TOLD
+        return [f"note: {note}" for note in told] + (
+            [f"and {counted(more, 'note')} more: --explain"] if more > 0 else []
+        )
 
     def render(self, path: str, output: Output, place: str) -> None:
         """The programme as one movie, encoded anew. Raises BadMedia with the reason where it cannot be."""
@@ -193,12 +239,13 @@ class _Job:
                 )
 
         write_file(path, 0, fill)
-        facts = {"place": place, "output": path, "frames": total, "size": os.path.getsize(path)}
-        output.result(facts, lambda: iter([f"{path}: {total} frames, {size(os.path.getsize(path))}"]))
+        length = os.path.getsize(path)
+        facts = {"place": place, "output": path, "frames": total, "size": length, "notes": self._notes}
+        output.result(facts, lambda: iter([f"{path}: {counted(total, 'frame')}, {size(length)}", *self._notes_told()]))
 
     def write_media(self, directory: str, output: Output, place: str) -> None:
         """Trimmed media, and the list linked to them. Raises LeftOut at the end when events have none."""
-        trims = plan_trims(self.assembly)
+        trims = plan_trims(self.checked)
         texts = self._texts(trims)
         os.makedirs(directory, exist_ok=True)
         for name in (*(trim.name for trim in trims), *texts):
@@ -221,10 +268,12 @@ class _Job:
             "size": sum(extents.size for extents in maps),
             "lists": list(texts),
             "missing": self.missing,
+            "notes": self._notes,
         }
-        output.result(facts, lambda: _media_lines(directory, facts))
+        output.result(facts, lambda: iter([*_media_lines(directory, facts), *self._notes_told()]))
         if self.missing:
-            raise LeftOut(f"{len(self.missing)} events have no media: {self.missing[0]}", told=True)
+            number = len(self.missing)
+            raise LeftOut(f"{counted(number, 'event')} without media: {self.missing[0]}", told=True)
 
     def _map_of(self, trim: Trim) -> ExtentMap:
         kept = self._library.kept(trim.path)
@@ -239,7 +288,9 @@ class _Job:
         if cuts.rate is not None:
             media = [None if file is None else Media(file.name, file.name, file.shown) for file in files]
             texts[f"{stem}.otio"] = write_otio(replace(cuts, events=_linked(cuts, files)), media)
-        return {**texts, REPORT: self.report}
+        pieces = zip(self.checked.pieces, files, strict=True)
+        named = [piece if file is None else replace(piece, name=file.name) for piece, file in pieces]
+        return {**texts, REPORT: self._report(replace(self.checked, pieces=tuple(named)))}
 
 
 def _linked(cuts: CutList, files: list[Trim | None]) -> Any:
@@ -248,6 +299,7 @@ def _linked(cuts: CutList, files: list[Trim | None]) -> Any:
 
 
 def _media_lines(directory: str, facts: dict[str, Any]) -> Iterator[str]:
-    yield f"{directory}: {len(facts['files'])} files, {size(facts['size'])}, and {', '.join(facts['lists'])}"
+    files = counted(len(facts["files"]), "file")
+    yield f"{directory}: {files}, {size(facts['size'])}, and {', '.join(facts['lists'])}"
     for missing in facts["missing"]:
         yield f"no media: {missing}"

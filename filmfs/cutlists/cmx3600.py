@@ -74,6 +74,8 @@ class _Reader:
         if _NUMBER.fullmatch(words[0]) is not None and _is_event(words):
             self._event(number, line, words)
         elif not self._heading(line.strip()) and not self.remarks.take(number, line.strip(), words):
+            if _has_points(words):
+                raise BadCutList(f"line {number}: {words[0]!r} is no event's number: {_cut(line)}")
             self._note(f"line {number}: not understood: {_cut(line)}")
 
     def finish(self) -> CutList:
@@ -131,18 +133,28 @@ class _Reader:
 
 
 def _is_event(words: list[str]) -> bool:
-    """Whether a line that begins with a number is an event: four points end it, or time codes are in it."""
+    """Whether a line that begins with a number is an event: four points end it, or time codes are in it.
+
+    Or it begins as one, and is cut off: a reel, tracks and a transition, or a part of that.
+    """
     if len(words) > 6 and all(_FRAMES.fullmatch(word) for word in words[-4:]):
         return any(_TRANSITION.fullmatch(word) for word in words[2:-4])
-    return sum(_LABEL.fullmatch(word) is not None for word in words[1:]) > 1
+    if 2 < len(words) < 5:
+        return read_tracks(words[2]) is not None and (len(words) < 4 or _TRANSITION.fullmatch(words[3]) is not None)
+    return any(_LABEL.fullmatch(word) is not None for word in words[1:])
+
+
+def _has_points(words: list[str]) -> bool:
+    """Whether four time codes end a line, and more is before them."""
+    return len(words) > 4 and all(_LABEL.fullmatch(word) is not None for word in words[-4:])
 
 
 def _read_event(number: int, line: str, words: list[str], *, record_drop: bool, source_drop: bool) -> Event:
     """The event of a line. Raises BadCutList."""
     try:
-        points = [_point(word) for word in words[-4:]]
-        if len(words) < 7:
+        if len(words) < 7 or not all(word[0].isdigit() for word in words[-4:]):
             raise BadTimecode("an event has a number, a reel, tracks, a transition and four time codes")
+        points = [_point(word) for word in words[-4:]]
         transition, wipe, duration, left = _transition(words[:-4])
         tracks = read_tracks(words[left - 1]) if left > 1 else None
         if tracks is None:

@@ -8,6 +8,17 @@ from av.filter import Graph
 
 from filmfs.core.errors import BadMedia
 
+BT709, UNSPECIFIED = 1, 2
+_MATRICES = {
+    BT709: "bt709",
+    4: "fcc",
+    5: "bt470",
+    6: "smpte170m",
+    7: "smpte240m",
+    9: "bt2020",
+}  # as FFmpeg's filters say
+_LIMITED, _FULL = 1, 2  # FFmpeg's numbers of ranges
+_FULL_BY_NAME = {"yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "gray"}
 DISSOLVE = "dissolve"
 WIPES = {  # SMPTE 258M: which points show the new picture when it has so much (`{0}`) of the frame
     1: "lt(X,W*{0})",  # a vertical edge goes from left to right
@@ -19,29 +30,45 @@ WIPES = {  # SMPTE 258M: which points show the new picture when it has so much (
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The size and kind of all pictures of a movie; their points are square."""
+    """The size and kind of all pictures of a movie; their points are square.
+
+    `matrix` is how colours are made of their numbers (ITU-T H.273, 8.3). What a picture does not say, or its movie does
+    not, is no reason to change numbers.
+    """
 
     width: int
     height: int
     pixels: str
+    matrix: int = UNSPECIFIED
 
     def black(self) -> av.VideoFrame:
         """A black picture."""
         frame = av.VideoFrame(self.width, self.height, "rgb24")
         frame.planes[0].update(bytes(frame.planes[0].buffer_size))
-        return frame.reformat(format=self.pixels)
+        black = frame.reformat(format=self.pixels)
+        black.colorspace, black.color_range = self.matrix, _LIMITED
+        return black
 
     def fitted(self, frame: av.VideoFrame, shape: Fraction) -> av.VideoFrame:
         """The whole picture, of points of this shape, as large as it can be; what is left of the frame is black."""
         size, wanted = (frame.width, frame.height), (self.width, self.height)
-        if (*size, frame.format.name) == (*wanted, self.pixels) and shape == 1:
-            return frame
         chain = []
+        is_full = frame.color_range == _FULL and frame.format.name not in _FULL_BY_NAME
+        if not frame.format.is_rgb and (_same(frame.colorspace, self.matrix) or frame.colorspace not in _MATRICES):
+            frame.colorspace = self.matrix
+        elif self.matrix in _MATRICES:
+            chain.append(("scale", f"out_color_matrix={_MATRICES[self.matrix]}:flags=accurate_rnd"))
+        if is_full:
+            chain.append(("scale", "in_range=full:out_range=limited:flags=accurate_rnd"))
+        if not chain and (*size, frame.format.name) == (*wanted, self.pixels) and shape == 1:
+            return frame
         if size != wanted or shape != 1:
             width, height = _inside(frame.width * shape, Fraction(frame.height), *wanted)
             chain += [("scale", f"{width}:{height}:flags=lanczos"), ("setsar", "1")]
             chain += [("pad", f"{self.width}:{self.height}:(ow-iw)/2:(oh-ih)/2:black")]
-        return _through(chain, self.pixels, frame)
+        made = _through(chain, self.pixels, frame)
+        made.colorspace, made.color_range = self.matrix, _LIMITED
+        return made
 
     def mixed(self, old: av.VideoFrame, new: av.VideoFrame, kind: str | int, share: Fraction) -> av.VideoFrame:
         """A picture of two, in which the new one has a share. Raises BadMedia for a kind that is not known."""
@@ -59,6 +86,11 @@ def refuse_unknown(kind: str | int) -> None:
         raise BadMedia(f"the transition {kind} is not known; dissolves are, and the wipes {known}")
 
 
+def _same(matrix: int, other: int) -> bool:
+    """Whether two matrices are one: those of PAL and NTSC have two numbers."""
+    return matrix == other or {matrix, other} <= {5, 6}
+
+
 def _inside(width: Fraction, height: Fraction, wide: int, high: int) -> tuple[int, int]:
     """The largest size of this shape inside a frame, in even numbers."""
     factor = min(wide / width, high / height)
@@ -69,7 +101,11 @@ def _through(chain: list[tuple[str, str]], pixels: str, *frames: av.VideoFrame) 
     """What filters make of a picture, or the first of them of two."""
     graph = Graph()
     sources = [
-        graph.add_buffer(width=each.width, height=each.height, format=each.format, time_base=Fraction(1, 1000))
+        graph.add(
+            "buffer",
+            f"video_size={each.width}x{each.height}:pix_fmt={each.format.name}:time_base=1/1000"
+            f":colorspace={int(each.colorspace)}:range={int(each.color_range)}",
+        )
         for each in frames
     ]
     last = sources[0]

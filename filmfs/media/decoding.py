@@ -64,6 +64,7 @@ class Pictures(_Film):
             self.close()
             raise BadMedia("no picture of the film can be decoded")
         self._zero = _time(first)
+        self._colours = first.color_primaries, first.color_trc, first.colorspace
         self._next = 0
         self._keep(first)
 
@@ -80,9 +81,11 @@ class Pictures(_Film):
 
     @property
     def colours(self) -> tuple[int, int, int]:
-        """Primaries, transfer and matrix, as ITU-T H.273 numbers them."""
-        context = self._stream.codec_context
-        return context.color_primaries, context.color_trc, context.colorspace
+        """Primaries, transfer and matrix of the first picture, as ITU-T H.273 numbers them.
+
+        Some films say them in the pictures alone.
+        """
+        return self._colours
 
     def picture(self, number: int) -> av.VideoFrame:
         """A picture by its number from 0 on. Raises BadMedia when there is none."""

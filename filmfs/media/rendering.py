@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
 from filmfs.core.smpte import label_of
-from filmfs.media.compositing import Canvas, refuse_unknown
+from filmfs.media.compositing import BT709, UNSPECIFIED, Canvas, refuse_unknown
 from filmfs.media.decoding import Opener, Pictures, Samples, resampled
 
 SOUND_RATE = 48_000
@@ -262,7 +262,8 @@ class _Rendering:
         self, events: Sequence[RenderEvent], films: _Films, rate: Fraction, size: tuple[int, int], encoding: Encoding
     ) -> None:
         self._events, self._films, self._rate, self._encoding = events, films, rate, encoding
-        self._canvas = Canvas(*size, encoding.pixels)
+        self._colours = self._first_colours()
+        self._canvas = Canvas(*size, encoding.pixels, self._colours[2])
         self._black = self._canvas.black()
         self._mixing = _Mixing(events, films, rate)
 
@@ -272,9 +273,8 @@ class _Rendering:
         """Writes it."""
         with av.open(target, "w", format="mov") as container:
             picture = _picture_stream(container, self._encoding, self._canvas, self._rate)
-            context, colours = picture.codec_context, self._colours()
-            if colours is not None:
-                context.color_primaries, context.color_trc, context.colorspace = colours
+            context = picture.codec_context
+            context.color_primaries, context.color_trc, context.colorspace = self._colours
             picture.metadata["timecode"] = timecode
             if reel:
                 picture.metadata["reel_name"] = reel
@@ -298,10 +298,12 @@ class _Rendering:
             for sound in sounds:
                 container.mux(sound.encode(None))
 
-    def _colours(self) -> tuple[int, int, int] | None:
-        """Those of the first picture that is shown."""
+    def _first_colours(self) -> tuple[int, int, int]:
+        """Those of the first picture that is shown; of who says the matrix of BT.709 and no more, BT.709."""
         first = next((event.picture for event in self._events if event.picture is not None), None)
-        return self._films.pictures(first.film).colours if first is not None else None
+        colours = self._films.pictures(first.film).colours if first is not None else (UNSPECIFIED,) * 3
+        # FFmpeg writes all three or none, and players take what says none and is small for BT.601.
+        return (BT709,) * 3 if colours == (UNSPECIFIED, UNSPECIFIED, BT709) else colours
 
     def _shown(self, number: int, frame: int) -> av.VideoFrame:
         """A frame of an event."""

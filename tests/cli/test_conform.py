@@ -23,6 +23,7 @@ FCM: NON-DROP FRAME
 002  A001     B     C        01:00:01:00 01:00:01:20 10:00:00:10 10:00:01:06
 003  A001     V     C        01:00:00:05 01:00:00:09 10:00:01:06 10:00:01:10
 """
+NAMES = ("A001_S000", "A001_S001", "T001_S000")
 LACKING = EDL + "004  B777     V     C        01:00:00:05 01:00:00:09 10:00:01:10 10:00:01:14\n"
 
 
@@ -102,6 +103,43 @@ def test_what_has_no_media_is_named_and_the_rest_is_done(shoot: tuple[Drive, Pat
     assert "event 004" in done.stdout + done.stderr
     assert "nothing is called 'B777'" in done.stdout + done.stderr
     assert len(list((tmp_path / "media").glob("*.mov"))) == 2
+
+
+def test_a_film_that_is_cut_off_stops_no_other_event(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, _ = shoot
+    torn = Film(frames=48, options={"movflags": "faststart"}).write(tmp_path / "T001.mov")
+    os.truncate(torn, torn.stat().st_size * 6 // 10)
+    (tmp_path / "torn.edl").write_text(
+        EDL + "004  T001     V     C        01:00:00:05 01:00:00:09 10:00:01:10 10:00:01:14\n"
+        "005  T001     V     C        01:00:01:20 01:00:02:00 10:00:01:14 10:00:01:18\n"
+    )
+    drive.filmfs("add", str(torn), str(tmp_path / "torn.edl"))
+    done = answer("conform", drive.root, "main:torn.edl", "-o", tmp_path / "media")
+    assert done.returncode == errors.LeftOut.exit_code
+    assert "event 005" in done.stdout
+    assert "T001.mov: the file ends before these frames" in done.stdout
+    assert {each.name for each in (tmp_path / "media").glob("*.mov")} == {f"{name}.mov" for name in NAMES}
+    explained, report = drive.filmfs("conform", "main:torn.edl", "--explain"), tmp_path / "media" / "REPORT.txt"
+    for told in (explained, report.read_text()):
+        assert told.startswith("torn.edl: 5 events, 4 clips, 1 without their film")
+    assert all(f"{name}.mov" in report.read_text() for name in NAMES)
+    assert "--render" not in answer("conform", drive.root, "main:torn.edl", "-o", tmp_path / "torn.mov").stderr
+
+
+def test_a_list_without_events_is_refused_and_what_is_odd_in_one_is_told(
+    shoot: tuple[Drive, Path], tmp_path: Path
+) -> None:
+    drive, _ = shoot
+    (tmp_path / "bare.edl").write_text("TITLE: nothing\n")
+    (tmp_path / "odd.edl").write_text(EDL + "what is this\n")
+    drive.filmfs("add", str(tmp_path / "bare.edl"), str(tmp_path / "odd.edl"))
+    done = answer("conform", drive.root, "main:bare.edl", "-o", tmp_path / "bare")
+    assert (done.returncode, done.stdout) == (errors.BadCutList.exit_code, "")
+    assert "main:bare.edl has no events" in done.stderr
+    assert "note: line 8: not understood: what is this" in drive.filmfs(
+        "conform", "main:odd.edl", "-o", tmp_path / "odd.mov"
+    )
+    assert drive.facts("conform", "main:odd.edl", "-o", tmp_path / "odd")["notes"]
 
 
 def test_what_cannot_be_one_movie_is_refused_with_the_event(shoot: tuple[Drive, Path], tmp_path: Path) -> None:

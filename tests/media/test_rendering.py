@@ -230,3 +230,48 @@ def test_what_is_no_film_says_so(tmp_path: Path) -> None:
     (tmp_path / "film.mov").write_bytes(b"no film")
     with pytest.raises(BadMedia, match="event 1: FFmpeg cannot read the film"):
         rendered([RenderEvent(1, PictureSource(opener(tmp_path / "film.mov"), 0))], tmp_path / "made.mov")
+
+
+def planes(path: Path) -> list[list[list[int]]]:
+    """The numbers in each plane of each picture, as 10 bits."""
+    with av.open(str(path)) as container:
+        return [
+            [_numbers(plane, frame.format.components[0].bits) for plane in frame.planes]
+            for frame in container.decode(video=0)
+        ]
+
+
+def _numbers(plane: av.video.plane.VideoPlane, bits: int) -> list[int]:
+    data, width = bytes(plane), plane.width * (2 if bits > 8 else 1)
+    rows = [data[row * plane.line_size :][:width] for row in range(plane.height)]
+    return [number for row in rows for number in (points(row) if bits > 8 else [point * 4 for point in row])]
+
+
+TAGGED = Film("dnxhd", "yuv422p", frames=6, sound=None, size=(256, 128), video_options={"profile": "dnxhr_sq"})
+
+
+def test_colours_that_only_the_pictures_tell_of_stay(tmp_path: Path) -> None:
+    path = TAGGED.write(tmp_path / "film.mov")
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).colorspace == 1  # DNxHR says BT.709 by itself
+    made = rendered([RenderEvent(3, PictureSource(opener(path), 2)), RenderEvent(1, None)], tmp_path / "made.mov")
+    for ours, theirs in zip(planes(made)[:3], planes(path)[2:5], strict=True):
+        for plane, other in zip(ours, theirs, strict=True):
+            assert max(abs(a - b) for a, b in zip(plane, other, strict=True)) <= 4  # v210 has no 1023
+
+
+def test_a_film_of_another_matrix_is_converted_to_that_of_the_first(tmp_path: Path) -> None:
+    first = TAGGED.write(tmp_path / "first.mov")
+    options = {"qp": "0", "colorspace": "smpte170m"}
+    film = Film("libx264", "yuv422p", frames=6, sound=None, size=(256, 128), video_options=options)
+    other = film.write(tmp_path / "other.mov")
+    events = [RenderEvent(1, PictureSource(opener(first), 0)), RenderEvent(2, PictureSource(opener(other), 2))]
+    rendered(events, tmp_path / "made.mov")
+    with av.open(str(other)) as container:
+        asked = list(container.decode(video=0))[2]
+        assert asked.colorspace == 6
+    with av.open(str(tmp_path / "made.mov")) as container:
+        shown = list(container.decode(video=0))[1]
+        assert shown.colorspace == 1
+    ours, theirs = (bytes(each.reformat(format="rgb24").planes[0]) for each in (shown, asked))
+    assert sum(abs(a - b) for a, b in zip(ours, theirs, strict=True)) / len(ours) < 1.5

@@ -310,7 +310,11 @@ def test_a_source_of_another_length_is_a_note() -> None:
     [
         (f"TITLE: x\n001 R V X {CUT}", "line 2.*no transition"),
         (f"001 R Q C {CUT}", "line 1.*which tracks"),
-        ("001 R V C 01:00:00:00 01:00:01:00 10:00:00:00", "line 1"),
+        ("001 R V C 01:00:00:00 01:00:01:00 10:00:00:00", "line 1.*four time codes"),
+        (f"001 R V C {CUT}\n002 R V C 01:00:00:00 01:00:02:0", "line 2.*four time codes"),
+        (f"001 R V C {CUT}\n002 R V C", "line 2.*four time codes"),
+        (f"001 R V C {CUT}\n002 R V", "line 2.*four time codes"),
+        (f"001 R V C {CUT}\nOO2 R V C {CUT}", "line 2.*'OO2' is no event's number"),
         ("001 R V C 01:00:00:00 01:00:01:00 10:00:00:00 10:61:00:00", "line 1.*no time of a day"),
         ("FCM: DROP FRAME\n001 R V C 01:00:00:00 01:00:01:00 01:01:00:00 01:02:00:00", "line 2.*does not exist"),
         ("", "no CMX3600 list"),
