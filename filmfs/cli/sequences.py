@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from filmfs.archive import Archive
@@ -14,6 +15,7 @@ from filmfs.core.ids import FileId
 from filmfs.core.ranges import with_handles
 from filmfs.core.sequences import split_sequence
 from filmfs.core.smpte import shown_rate
+from filmfs.core.words import counted
 from filmfs.store.exporting import export
 from filmfs.versioning.rows import Entry
 from filmfs.versioning.view import View
@@ -40,19 +42,23 @@ class SequenceClip:
         split = split_sequence(f"{self._name}@{time_range}")
         if split is None:
             raise BadTimecode(f"{time_range!r} is no range of a sequence; 1011-1020 is one, or a range of time code")
-        frames = self._kept.frames(with_handles(split[1], handles))
+        asked = with_handles(split[1], handles)
+        frames = self._kept.frames(asked)
+        wanted = len(self._kept.frames(replace(asked, head=0, tail=0))) + asked.head + asked.tail
         maps = [self._map_of(frame) for frame in frames]
-        name = f"{self._name}@{time_range}"
+        name = f"{self._name}@{time_range}" + (f"+{handles}" if asked != split[1] else "")
         facts: dict[str, Any] = {
             "place": self._place,
             "clip": name,
             "first": frames[0].name.decode(errors="replace"),
             "last": frames[-1].name.decode(errors="replace"),
             "count": len(frames),
+            "handles_cut": len(frames) < wanted,
             "size": sum(extents.size for extents in maps),
         }
         if directory is None:
-            output.result(facts, lambda: iter([f"{name}: {facts['first']} to {facts['last']}", _total(facts)]))
+            told = f"{name}: {facts['first']} to {facts['last']}"
+            output.result(facts, lambda: iter([told, _total(facts)]))
             return
         target = os.path.join(directory, name) if os.path.isdir(directory) else directory
         if os.path.lexists(target):
@@ -68,7 +74,8 @@ class SequenceClip:
 
 
 def _total(facts: dict[str, Any]) -> str:
-    return f"{facts['count']} frames, {size(facts['size'])}"
+    cut = ", handles cut at the sequence's ends" if facts["handles_cut"] else ""
+    return f"{counted(facts['count'], 'frame')}, {size(facts['size'])}{cut}"
 
 
 def _facts(kept: KeptSequence) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def _facts(kept: KeptSequence) -> dict[str, Any]:
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
-    counted = f", from {facts['start']} on at {facts['rate']}" if facts["start"] is not None else ", without time code"
-    yield f"{facts['sequence']}: {facts['first']} to {facts['last']}, {facts['frames']} frames{counted}"
+    start = f", from {facts['start']} on at {facts['rate']}" if facts["start"] is not None else ", without time code"
+    yield f"{facts['sequence']}: {facts['first']} to {facts['last']}, {counted(facts['frames'], 'frame')}{start}"
     for first, last in facts["gaps"]:
         yield f"missing: {first}" + (f" to {last}" if last != first else "")

@@ -25,7 +25,7 @@ _RANGE = re.compile(
 _RANGE_AND_SUFFIX = re.compile(
     rf"(?P<range>{_RANGE.pattern.replace('?P<', '?P<_')})(?P<suffix>\.[A-Za-z0-9]{{1,8}})?", re.ASCII
 )
-_FRAMES = re.compile(r"(\d{1,7}|\d{9,10})-(\d{1,7}|\d{9,10})", re.ASCII)  # eight digits are a label
+_NUMBERS = re.compile(r"(\d{1,7}|\d{9,10})(?:-(\d{1,7}|\d{9,10}))?([+~].*)?", re.ASCII)  # eight digits are a label
 _REMEMBERED = 256  # names: one look-up asks several times
 
 Point = Label | int
@@ -117,11 +117,17 @@ def split_name(name: str) -> tuple[str, Asked, str] | None:
     return None
 
 
-def split_frames(name: str) -> tuple[str, int, int] | None:
-    """The same of a sequence, `sh010@1011-1020`: its name, the first and the last frame number."""
-    stem, at, text = name.rpartition("@")
-    found = _FRAMES.fullmatch(text)
-    return (stem, int(found[1]), int(found[2])) if at and stem and found else None
+def split_numbers(name: str) -> tuple[str, Asked] | None:
+    """The same of a sequence by the numbers of its files, `sh010@1011-1020`: its name and the range."""
+    stem, _, text = name.rpartition("@")
+    found = _NUMBERS.fullmatch(text)
+    if found is None or not stem:
+        return None
+    first, last, rest = found.groups()
+    try:
+        return stem, read_range(f"f{first}" + (f"-f{last}" if last else "") + (rest or ""))
+    except BadTimecode:
+        return None
 
 
 def place(asked: Asked, counting: Counting) -> FrameRange:

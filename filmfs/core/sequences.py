@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from filmfs.core.errors import BadTimecode
-from filmfs.core.ranges import Asked, Counting, place, split_frames, split_name
+from filmfs.core.ranges import Asked, Counting, place, split_name, split_numbers
 
 _FRAME = re.compile(
     r"(?P<before>.*?)(?<!\d)(?P<digits>\d{1,12})(?P<after>\.(?=\d*[A-Za-z])[A-Za-z0-9]{1,8})", re.ASCII | re.DOTALL
@@ -101,10 +101,9 @@ def sequence_called(names: Iterable[str], stem: str) -> ImageSequence:
 
 def split_sequence(name: str) -> tuple[str, Asked] | None:
     """A sequence's name and the range that is asked of it, of `sh010@1011-1020`. None when there is none."""
-    numbers = split_frames(name)
+    numbers = split_numbers(name)
     if numbers is not None:
-        stem, first, last = numbers
-        return stem, Asked(first, last)
+        return numbers
     found = split_name(name)
     return found[:2] if found is not None and not found[2] else None
 

@@ -132,7 +132,7 @@ def test_a_range_of_an_image_sequence_is_a_directory_of_its_frames(tmp_path: Pat
     facts = drive.facts("clip", "main:sh010", "1011-1013", "--explain")
     assert (facts["first"], facts["last"], facts["count"]) == ("sh010.1011.exr", "sh010.1013.exr", 3)
     drive.filmfs("clip", "main:sh010", "1011-1013", "--handles", 1, "-o", tmp_path)
-    written = sorted((tmp_path / "sh010@1011-1013").iterdir())
+    written = sorted((tmp_path / "sh010@1011-1013+1").iterdir())
     assert [path.name for path in written] == [f"sh010.{number}.exr" for number in range(1010, 1015)]
     for path in written:
         assert path.read_bytes() == (tmp_path / "card" / "sh010" / path.name).read_bytes()
@@ -140,7 +140,9 @@ def test_a_range_of_an_image_sequence_is_a_directory_of_its_frames(tmp_path: Pat
         done = answer("clip", drive.root, "main:sh010", asked, "--explain")
         assert done.returncode == errors.BadTimecode.exit_code
         assert says in done.stderr
-    assert answer("clip", drive.root, "main:sh010", "1011-1013", "-o", tmp_path).returncode == errors.Exists.exit_code
+    again = answer("clip", drive.root, "main:sh010", "1011-1013+1", "-o", tmp_path)
+    assert again.returncode == errors.Exists.exit_code
+    assert "cut at the sequence's ends" in drive.filmfs("clip", "main:sh010", "1002-1005", "--handles", 3, "--explain")
 
 
 def test_where_it_goes_must_be_a_film_of_its_kind_or_a_directory(shoot: tuple[Drive, Path], tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from filmfs.core.errors import BadTimecode
 from filmfs.core.ranges import (
+    Asked,
     Counting,
     FrameRange,
     canonical,
     place,
     read_range,
-    split_frames,
     split_name,
+    split_numbers,
     with_handles,
 )
 from filmfs.core.smpte import can_drop, frames_per_day
@@ -107,9 +108,13 @@ def test_a_name_ends_at_the_last_at_that_a_range_follows() -> None:
     assert found[2] == ""
     for name in ("scene.mov", "@01000000-01003000.mov", "scene@take2.mov", "scene@01.00.00.00.mov", "x@f1-f2.mo/v"):
         assert split_name(name) is None
-    assert split_frames("sh010@1011-1020") == ("sh010", 1011, 1020)
-    assert split_frames("sh010@01000000-01003000") is None  # that is a time code
-    assert split_frames("@1-2") is None
+    assert split_numbers("sh010@1011-1020") == ("sh010", Asked(1011, 1020))
+    assert split_numbers("sh010@1011-1020+2") == ("sh010", Asked(1011, 1020, head=2, tail=2))
+    assert split_numbers("sh010@1011-1020+2-1") == ("sh010", Asked(1011, 1020, head=2, tail=1))
+    assert split_numbers("sh010@1011+3f") == ("sh010", Asked(1011, None, 3))
+    assert split_numbers("sh010@01000000-01003000") is None  # that is a time code
+    assert split_numbers("@1-2") is None
+    assert split_numbers("sh010@1011") is None
 
 
 @st.composite
@@ -136,6 +141,6 @@ def test_the_canonical_spelling_of_a_range_is_that_range(of: tuple[Counting, Fra
 @given(st.text(max_size=40))
 def test_no_text_is_more_than_refused(text: str) -> None:
     split_name(text)
-    split_frames(text)
+    split_numbers(text)
     with pytest.raises(BadTimecode):
         read_range(text + "!")
