@@ -49,8 +49,6 @@ def clip(
     output = Output(as_json, quiet, verbose)
     if time_range is None and output_path is not None:
         raise Usage("say which range shall be written, such as 01.00.00.00-01.00.30.00")
-    if time_range is not None and output_path is None and not explain:
-        raise Usage("say where the clip shall go, with -o FILE or -o DIR, or --explain")
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
         view, file = resolve(opened, parse_place(place))
@@ -60,6 +58,7 @@ def clip(
             if time_range is None:
                 sequence.tell(output)
             else:
+                _refuse_nowhere(output_path, explain=explain)
                 sequence.write(time_range, handles, None if explain else output_path, output)
             return
         if inode.kind is not Kind.FILE:
@@ -84,11 +83,18 @@ def clip(
         if explain:
             output.result(facts, lambda: _clip_lines(facts))
             return
+        _refuse_nowhere(output_path, explain=explain)
         assert output_path is not None
         target = os.path.join(output_path, made.name) if os.path.isdir(output_path) else output_path
         with output.progress(f"writing {target}", made.map.size) as advance:
             export(opened.contents, made.map, target, advance)
         output.result({**facts, "output": target}, lambda: iter([_written(made, target)]))
+
+
+def _refuse_nowhere(output_path: str | None, *, explain: bool) -> None:
+    """Raises Usage where nothing says what shall become of the clip; after what is wrong with the range is told."""
+    if output_path is None and not explain:
+        raise Usage("say where the clip shall go, with -o FILE or -o DIR, or --explain")
 
 
 def _opened(archive: Archive, view: View, folder: FileId, name: str, extents: ExtentMap) -> Film:
@@ -106,10 +112,11 @@ def _clip_lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"{facts['clip']}"
     yield f"frames:   {facts['first']} to {facts['out']}, {facts['count']} at {facts['rate']} ({facts['exact_rate']})"
     yield f"of:       {facts['start']} to {facts['end']}, {facts['frames']} frames"
-    yield f"counted:  time code from {facts['timecode_from']}"
+    origin = facts["timecode_from"]
+    yield "counted:  " + (f"time code from {origin}" if origin != "none" else "from its beginning: it has no time code")
     head, tail = facts["handles"]
     if head or tail:
-        cut = ", cut at the film's end" if facts["handles_cut"] else ""
+        cut = ", cut at the film's ends" if facts["handles_cut"] else ""
         yield f"handles:  {head} before, {tail} after{cut}"
     yield f"size:     {size(facts['size'])}, of which {size(facts['own_bytes'])} are not the film's own"
 

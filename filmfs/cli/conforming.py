@@ -73,6 +73,8 @@ def conform(
         raise Usage("say which movie shall be rendered, with -o FILE.mov")
     if output_path is not None and os.path.splitext(output_path)[1].lower() in _NO_DIRECTORY:
         raise Usage(f"one movie is a .mov file; {output_path} is neither that nor a directory")
+    if handles and output_path is not None and _is_file(output_path):
+        raise Usage("the events of one movie have no handles; -o DIR writes their media with handles")
     if output_path is not None and os.path.isfile(output_path) and not _is_file(output_path):
         raise Exists(f"{output_path} is a file; say a directory, or FILE.mov")
     if output_path is None and not explain:

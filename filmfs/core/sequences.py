@@ -92,7 +92,7 @@ def sequence_called(names: Iterable[str], stem: str) -> ImageSequence:
     sequences = find_sequences(names)
     called = [each for each in sequences if stem in (each.stem, each.before, each.pattern)] or sequences
     if not called:
-        raise BadTimecode(f"there is no image sequence {stem}")
+        raise BadTimecode(f"there is no image sequence {stem}".rstrip())
     if len(called) > 1:
         which = ", ".join(each.pattern for each in called[:_SHOWN_GAPS])
         raise BadTimecode(f"{stem} could be any of several image sequences: {which}")

@@ -96,6 +96,16 @@ def test_what_cannot_be_cut_is_refused_with_the_reason(
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_wrong_with_a_range_is_said_before_that_it_goes_nowhere(shoot: tuple[Drive, Path]) -> None:
+    drive, _ = shoot
+    for asked, error in (
+        ("01:00:01;03-00:59:59;15", errors.BadTimecode),
+        ("00:59:59;15-01:00:01;03~25", errors.BadTimecode),
+        ("00:59:59;15-01:00:01;03", errors.Usage),
+    ):
+        assert answer("clip", drive.root, "main:scene.mov", asked).returncode == error.exit_code
+
+
 def test_nothing_is_written_over(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
     (tmp_path / "out.mov").write_text("mine")
     done = answer("clip", shoot[0].root, "main:scene.mov", "00.59.59,20+2f", "-o", tmp_path / "out.mov")

@@ -152,6 +152,19 @@ def test_what_cannot_be_one_movie_is_refused_with_the_event(shoot: tuple[Drive, 
         assert says in drive.filmfs("conform", f"main:{name}.edl", "--explain")
 
 
+def test_what_conform_cannot_do_with_its_options_is_said(shoot: tuple[Drive, Path], tmp_path: Path) -> None:
+    drive, _ = shoot
+    (tmp_path / "file").write_text("mine")
+    for arguments, error, says in (
+        (["-o", tmp_path / "m.mov", "--handles", 3], errors.Usage, "no handles"),
+        (["-o", tmp_path / "file"], errors.Exists, "is a file; say a directory"),
+    ):
+        done = answer("conform", drive.root, "main:cut.edl", *arguments)
+        assert done.returncode == error.exit_code
+        assert says in done.stderr
+    assert os.listdir(tmp_path) == ["file"]
+
+
 def test_explain_writes_nothing_and_says_what_each_event_is(shoot: tuple[Drive, Path]) -> None:
     drive, _ = shoot
     facts = drive.facts("conform", "main:cut.edl", "--explain", "--handles", 2)
