@@ -58,8 +58,7 @@ def test_threads_that_work_or_rest_are_no_news(caplog: pytest.LogCaptureFixture)
             await trio.sleep(0.5)
 
     trio.run(main)
-    assert "resting" not in caplog.text
-    assert "working" not in caplog.text
+    assert " waits for " not in caplog.text  # a machine that halts is told of the loop alone
 
 
 def working(numbers: range) -> int:
