@@ -38,6 +38,10 @@ class Piece:
     error: FilmFSError | None = None  # of opening the film
     candidates: tuple[str, ...] = ()  # films that it could be, where they are several
 
+    def refused(self, error: FilmFSError) -> "Piece":
+        """The same where its frames cannot be a clip after all."""
+        return replace(self, frames=None, name=None, reason=f"{self.path}: {error}", error=error)
+
 
 @dataclass(frozen=True, slots=True)
 class Assembly:

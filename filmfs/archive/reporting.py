@@ -1,6 +1,6 @@
 """What became of a cut list's events, for people: the report beside its clips."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from filmfs.archive.assembly import Assembly, Piece
 from filmfs.core.errors import BadTimecode
@@ -10,17 +10,13 @@ from filmfs.core.words import counted
 from filmfs.cutlists.model import CutList, Span
 
 
-def report_of(name: str, assembly: Assembly, refused: Mapping[int, str], conform: str | None) -> str:
-    """The text. `refused` says of events by their place in the list why they are no clip after all.
-
-    `conform` says why there is no conformed movie; None if there is.
-    """
+def report_of(name: str, assembly: Assembly, conform: str | None) -> str:
+    """The text. `conform` says why there is no conformed movie; None if there is."""
     pieces, cuts = assembly.pieces, assembly.cuts
-    whys = {at: refused.get(at, piece.reason) for at, piece in enumerate(pieces)}
-    clips = sum(why is None for why in whys.values())
+    clips = sum(piece.reason is None for piece in pieces)
+    missing = sum(piece.reason is not None and piece.event.needs_media for piece in pieces)
     lines = [
-        f"{name}: {counted(len(pieces), 'event')}, {counted(clips, 'clip')},"
-        f" {sum(_is_missing(p, whys[at]) for at, p in enumerate(pieces))} without their film",
+        f"{name}: {counted(len(pieces), 'event')}, {counted(clips, 'clip')}, {missing} without their film",
         *([f"title: {cuts.title}"] if cuts.title else []),
         f"record: {_record(cuts)}",
         "conformed movie: " + ("is there" if conform is None else f"none, because {conform}"),
@@ -28,18 +24,14 @@ def report_of(name: str, assembly: Assembly, refused: Mapping[int, str], conform
     ]
     width = max(3, len(str(len(pieces))))
     for at, piece in enumerate(pieces):
-        lines += _lines(f"{at + 1:0{width}d}", piece, whys[at], cuts)
+        lines += _lines(f"{at + 1:0{width}d}", piece, cuts)
     if cuts.notes:
         lines += ["", "notes:", *(f"  {note}" for note in cuts.notes)]
     return "\n".join(lines) + "\n"
 
 
-def _is_missing(piece: Piece, why: str | None) -> bool:
-    return why is not None and piece.event.needs_media
-
-
-def _lines(ordinal: str, piece: Piece, why: str | None, cuts: CutList) -> Iterator[str]:
-    event = piece.event
+def _lines(ordinal: str, piece: Piece, cuts: CutList) -> Iterator[str]:
+    event, why = piece.event, piece.reason
     record = _span(event.record, cuts)
     if why is None and piece.frames is not None and piece.counting is not None:
         yield f"{ordinal}  {record}  {piece.name}"

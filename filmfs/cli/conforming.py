@@ -146,7 +146,7 @@ class _Job:
             kept = self._library.kept(piece.path)
             clip_of(self._library.film(piece.path), kept.map, piece.asked, suffix=piece.suffix)
         except FilmFSError as error:
-            return replace(piece, frames=None, reason=f"{piece.path}: {error}", error=error)
+            return piece.refused(error)
         return piece
 
     @property
@@ -156,7 +156,7 @@ class _Job:
 
     def _report(self, assembly: Assembly) -> str:
         why = str(self.hindrance) if self.hindrance is not None else None
-        return report_of(self._name, assembly, {}, why)
+        return report_of(self._name, assembly, why)
 
     @property
     def missing(self) -> list[str]:

@@ -5,6 +5,7 @@ The folder has a report of what became of each event, and of why there is no mov
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from blake3 import blake3
 
@@ -75,24 +76,25 @@ class CutFolder:
             raise BadCutList(f"{name} has {extents.size} bytes, more than any cut list")
         cuts = read_list(self._contents.read(extents, 0, extents.size), name)
         children: dict[bytes, Child] = {}
-        refused: dict[int, str] = {}
+        pieces: list[Piece] = []
         library = Library(trees, self._derived.shelf, self._contents.map_of)
         assembly = assemble(cuts, library, self._handles)
-        for at, piece in enumerate(assembly.pieces):
+        for piece in assembly.pieces:
             try:
                 made = self._clip(library, piece)
             except FilmFSError as error:
-                refused[at] = str(error)
-            else:
-                if made is not None and piece.name is not None:
-                    children[piece.name.encode(errors="surrogateescape")] = made
+                pieces.append(piece.refused(error))
+                continue
+            pieces.append(piece)
+            if made is not None and piece.name is not None:
+                children[piece.name.encode(errors="surrogateescape")] = made
         movie = self._movie(assembly, library, file, inode)
         why = str(movie) if isinstance(movie, FilmFSError) else None
-        report = report_of(name, assembly, refused, why)
+        report = report_of(name, replace(assembly, pieces=tuple(pieces)), why)
         owned = _readable_to_all(inode, assembly, library)
         text = TextRecipe.of(report.encode(errors="replace"))
         children[REPORT] = MadeChild(text, text.facts, file, owned)
-        waiting = any(isinstance(piece.error, NotHashed) for piece in assembly.pieces)
+        waiting = any(isinstance(piece.error, NotHashed) for piece in pieces)
         clips = (child for child in children.values() if isinstance(child, MadeChild))
         films = {child.file: child.recipe.contents[0] for child in clips if child.recipe.contents}
         return Held(children, movie, is_whole=not waiting, films=films)
