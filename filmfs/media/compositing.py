@@ -8,7 +8,7 @@ from av.filter import Graph
 
 from filmfs.core.errors import BadMedia
 
-BT709, UNSPECIFIED = 1, 2
+RGB, BT709, UNSPECIFIED = 0, 1, 2
 _MATRICES = {
     BT709: "bt709",
     4: "fcc",
@@ -18,7 +18,7 @@ _MATRICES = {
     9: "bt2020",
 }  # as FFmpeg's filters say
 _LIMITED, _FULL = 1, 2  # FFmpeg's numbers of ranges
-_FULL_BY_NAME = {"yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "gray"}
+_FULL_BY_NAME = "yuvj"  # formats that are full by their name
 DISSOLVE = "dissolve"
 WIPES = {  # SMPTE 258M: which points show the new picture when it has so much (`{0}`) of the frame
     1: "lt(X,W*{0})",  # a vertical edge goes from left to right
@@ -53,12 +53,11 @@ class Canvas:
         """The whole picture, of points of this shape, as large as it can be; what is left of the frame is black."""
         size, wanted = (frame.width, frame.height), (self.width, self.height)
         chain = []
-        is_full = frame.color_range == _FULL and frame.format.name not in _FULL_BY_NAME
         if not frame.format.is_rgb and (_same(frame.colorspace, self.matrix) or frame.colorspace not in _MATRICES):
             frame.colorspace = self.matrix
         elif self.matrix in _MATRICES:
             chain.append(("scale", f"out_color_matrix={_MATRICES[self.matrix]}:flags=accurate_rnd"))
-        if is_full:
+        if not frame.format.is_rgb and (frame.color_range == _FULL or frame.format.name.startswith(_FULL_BY_NAME)):
             chain.append(("scale", "in_range=full:out_range=limited:flags=accurate_rnd"))
         if not chain and (*size, frame.format.name) == (*wanted, self.pixels) and shape == 1:
             return frame

@@ -14,6 +14,7 @@ import av
 
 from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
+from filmfs.media.compositing import RGB
 
 _KEPT_BYTES = 256 << 20  # decoded pictures that are kept, for who goes backwards
 _AHEAD = 50  # frames that are rather decoded than sought
@@ -64,7 +65,8 @@ class Pictures(_Film):
             self.close()
             raise BadMedia("no picture of the film can be decoded")
         self._zero = _time(first)
-        self._colours = first.color_primaries, first.color_trc, first.colorspace
+        matrix = RGB if first.format.is_rgb else first.colorspace
+        self._colours = first.color_primaries, first.color_trc, matrix
         self._next = 0
         self._keep(first)
 

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
 from filmfs.core.smpte import label_of
-from filmfs.media.compositing import BT709, UNSPECIFIED, Canvas, refuse_unknown
+from filmfs.media.compositing import BT709, RGB, UNSPECIFIED, Canvas, refuse_unknown
 from filmfs.media.decoding import Opener, Pictures, Samples, resampled
 
 SOUND_RATE = 48_000
@@ -299,11 +299,14 @@ class _Rendering:
                 container.mux(sound.encode(None))
 
     def _first_colours(self) -> tuple[int, int, int]:
-        """Those of the first picture that is shown; of who says the matrix of BT.709 and no more, BT.709."""
+        """Those of the first picture that is shown. RGB gets BT.709's matrix; who says that and no more is BT.709."""
         first = next((event.picture for event in self._events if event.picture is not None), None)
         colours = self._films.pictures(first.film).colours if first is not None else (UNSPECIFIED,) * 3
+        primaries, transfer, matrix = colours
+        matrix = BT709 if matrix == RGB else matrix
         # FFmpeg writes all three or none, and players take what says none and is small for BT.601.
-        return (BT709,) * 3 if colours == (UNSPECIFIED, UNSPECIFIED, BT709) else colours
+        is_alone = primaries == transfer == UNSPECIFIED and matrix == BT709
+        return (BT709,) * 3 if is_alone else (primaries, transfer, matrix)
 
     def _shown(self, number: int, frame: int) -> av.VideoFrame:
         """A frame of an event."""

@@ -260,6 +260,33 @@ def test_colours_that_only_the_pictures_tell_of_stay(tmp_path: Path) -> None:
             assert max(abs(a - b) for a, b in zip(plane, other, strict=True)) <= 4  # v210 has no 1023
 
 
+@pytest.mark.parametrize(
+    "film",
+    [
+        Film("qtrle", "rgb24", frames=4, sound=None, size=(256, 128)),
+        Film(
+            "libx264",
+            "yuv420p",
+            frames=4,
+            sound=None,
+            size=(256, 128),
+            video_options={"qp": "0", "x264-params": "fullrange=on:colormatrix=bt709"},
+        ),
+    ],
+    ids=["RGB", "full range"],
+)
+def test_films_whose_numbers_mean_something_else_look_the_same(film: Film, tmp_path: Path) -> None:
+    path = film.write(tmp_path / "film.mov")
+    made = rendered([RenderEvent(2, PictureSource(opener(path), 1))], tmp_path / "made.mov")
+    with av.open(str(path)) as container:
+        asked = list(container.decode(video=0))[1]
+    with av.open(str(made)) as container:
+        shown = next(container.decode(video=0))
+        assert (shown.colorspace, shown.color_range) in ((1, 0), (1, 1))
+    ours, theirs = (bytes(each.reformat(format="rgb24").planes[0]) for each in (shown, asked))
+    assert sum(abs(a - b) for a, b in zip(ours, theirs, strict=True)) / len(ours) < 4
+
+
 def test_a_film_of_another_matrix_is_converted_to_that_of_the_first(tmp_path: Path) -> None:
     first = TAGGED.write(tmp_path / "first.mov")
     options = {"qp": "0", "colorspace": "smpte170m"}
