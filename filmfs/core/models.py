@@ -35,6 +35,14 @@ class VideoCodec(Enum):
     UNCOMPRESSED = "uncompressed"
 
 
+class ProxyResolution(Enum):
+    """The sizes of proxies; the value is the name that they have."""
+
+    THUMBNAIL = "thumbnail"
+    PREVIEW = "preview"
+    EDITORIAL = "editorial"
+
+
 @dataclass(frozen=True, slots=True)
 class Timecode:
     """A label at a frame rate. `drop_frame` None: counted as the film is that it is looked up in.

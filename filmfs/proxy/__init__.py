@@ -1,0 +1,1 @@
+"""Proxies: smaller renditions of originals, frame for frame in step with them."""

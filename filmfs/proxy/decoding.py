@@ -1,0 +1,198 @@
+"""The pictures of an original from one to another, every one of them.
+
+A picture that cannot be decoded is shown as the one before it, or the first that can be, and is said to be damaged; so
+is one that was decoded with errors. Whatever a decoder does, as many come out as the original shows, in its order.
+A decoder that makes smaller pictures than it read is another `Decoder`: what follows takes pictures of any size.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import av
+
+from filmfs.core.errors import BadMedia
+from filmfs.proxy.looking import Opener
+from filmfs.proxy.originals import Picture, opened
+
+_BACK_S = Fraction(1)  # how much earlier it is sought when the container went too far
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Pictures `first` up to `first` + count, and what it takes to find them.
+
+    `times` are theirs, `seek` that of the picture with which decoding begins, and `before` how many pictures earlier
+    than `first` are wanted too, `after` how many later ones (as far as there are any): neighbours for a filter.
+    """
+
+    first: int
+    times: "array[int]"
+    seek: int
+    before: int = 0
+    after: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many are of the span."""
+        return len(self.times) - self.before - self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of a span, which `number` counts from its first on (neighbours before it have negative ones)."""
+
+    number: int
+    frame: "av.VideoFrame"
+    is_damaged: bool
+
+
+class Decoder(Protocol):
+    """Gives all pictures of a span with its neighbours, in order."""
+
+    def pictures(self, span: Span) -> Iterator[Shown]:
+        """Raises BadMedia when there is none at all."""
+
+
+class FFmpegDecoder:
+    """The whole picture, by FFmpeg."""
+
+    def __init__(self, opener: Opener, picture: Picture, threads: int = 1) -> None:
+        self._opener = opener
+        self._picture = picture
+        self._threads = threads
+
+    def pictures(self, span: Span) -> Iterator[Shown]:
+        """See Decoder."""
+        if self._picture.is_counted:
+            return self._by_number(span)
+        return self._by_time(span)
+
+    def _by_time(self, span: Span) -> Iterator[Shown]:
+        times, at, latest = span.times, 0, None
+        for frame, is_damaged in self._frames(span.seek):
+            if frame.pts is None:
+                continue
+            if frame.pts < times[at]:
+                latest = frame  # what was here before is shown where one is missing
+                continue
+            while at < len(times) and times[at] < frame.pts:
+                yield Shown(at - span.before, latest or frame, True)
+                at += 1
+            if at < len(times) and times[at] == frame.pts:
+                yield Shown(at - span.before, frame, is_damaged)
+                at, latest = at + 1, frame
+            if at == len(times):
+                return
+        if latest is None:
+            raise BadMedia(f"frames {span.first} to {span.first + span.count - 1} cannot be decoded")
+        for number in range(at, len(times)):
+            yield Shown(number - span.before, latest, True)
+
+    def _by_number(self, span: Span) -> Iterator[Shown]:
+        skipped = span.first - span.before
+        at, latest = 0, None
+        for number, (frame, is_damaged) in enumerate(self._frames(None)):
+            latest = frame
+            if number < skipped:
+                continue
+            if at == len(span.times):
+                return
+            yield Shown(at - span.before, frame, is_damaged)
+            at += 1
+        if latest is None:
+            raise BadMedia(f"frames {span.first} to {span.first + span.count - 1} cannot be decoded")
+        for number in range(at, len(span.times)):
+            yield Shown(number - span.before, latest, True)
+
+    def _frames(self, seek: int | None) -> Iterator[tuple["av.VideoFrame", bool]]:
+        """What is decoded from a picture on; None: from the beginning."""
+        base = self._picture.time_base
+        back = 0
+        while True:
+            with opened(self._opener) as container:
+                stream = container.streams.video[self._picture.stream]
+                stream.thread_type = "FRAME" if self._threads > 1 else "NONE"
+                stream.codec_context.thread_count = self._threads
+                if self._picture.codec == "mjpeg":
+                    stream.codec_context.options = {"err_detect": "explode"}  # else it conceals and says nothing
+                sought = seek is not None and seek > self._picture.times[0]
+                if sought and seek is not None:
+                    try:
+                        container.seek(seek - back, stream=stream)
+                    except av.FFmpegError:
+                        sought = False
+                coming = _decoded(container, stream)
+                first = next(coming, None)
+                is_late = first is None or first[0].pts is None or (seek is not None and first[0].pts > seek)
+                if sought and is_late and seek is not None and seek - back > self._picture.times[0]:
+                    back = max(2 * back, round(_BACK_S / base))
+                    continue
+                if first is not None:
+                    yield first
+                    yield from coming
+                return
+
+
+def _decoded(
+    container: "av.container.InputContainer", stream: "av.video.stream.VideoStream"
+) -> Iterator[tuple["av.VideoFrame", bool]]:
+    """Pictures as they come, each with whether it is damaged; packets that cannot be decoded are passed over."""
+    lenient = None
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:  # the file ends, or cannot be read further
+            return
+        if packet is None:
+            return
+        try:
+            yield from ((frame, frame.is_corrupt) for frame in packet.decode())
+        except av.FFmpegError:
+            if stream.codec_context.name != "mjpeg" or not packet.size:
+                continue
+            lenient = lenient or av.CodecContext.create("mjpeg", "r")
+            try:
+                for frame in lenient.decode(packet):
+                    frame.pts = packet.pts
+                    yield frame, True
+            except av.FFmpegError:
+                continue
+
+
+def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0) -> list[Span]:
+    """All pictures in spans of about `most`, whose lengths but the last's are multiples of `whole` frames.
+
+    A span begins where the least is decoded in vain before it: at a picture with which decoding can begin, or a few
+    after it.
+    """
+    total = picture.frames
+    if picture.is_counted or total <= most:
+        return [_span(picture, 0, total, 0)]
+    cuts, step = [0], max(1, most // whole) * whole
+    while total - cuts[-1] > step + step // 2:
+        about = cuts[-1] + step
+        near = range(about - step // 4 // whole * whole, about + step // 4 + 1, whole)
+        cuts.append(min(near, key=lambda cut: (cut - _start(picture, cut), abs(cut - about))))
+    return [_span(picture, first, end, neighbours) for first, end in zip(cuts, [*cuts[1:], total], strict=True)]
+
+
+def _start(picture: Picture, frame: int) -> int:
+    """The last picture with which decoding can begin that is no later than a frame."""
+    low, high = 0, len(picture.starts)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if picture.starts[middle] <= frame:
+            low = middle
+        else:
+            high = middle
+    return picture.starts[low]
+
+
+def _span(picture: Picture, first: int, end: int, neighbours: int) -> Span:
+    low, high = max(0, first - neighbours), min(picture.frames, end + neighbours)
+    seek = picture.times[_start(picture, low)]
+    return Span(first, picture.times[low:high], seek, first - low, high - end)

@@ -1,0 +1,112 @@
+"""When each picture of an original is shown, and where decoding can begin.
+
+QuickTime and MP4 say so in their tables, which are read alone. Of all else, and of what those tables say in a way that
+FFmpeg might take otherwise, every packet is looked at.
+"""
+
+import os
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from filmfs.core.errors import BadMedia
+from filmfs.media.movie import Track
+from filmfs.media.quicktime import open_quicktime
+from filmfs.store.containers import FileBytes
+
+Opener = Callable[[], str | BinaryIO]
+"""Gives what PyAV can open: a path, an address, or a file that can be sought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Times of pictures in the order in which they are shown, and of those with which decoding can begin.
+
+    `last` is how long the last one is shown; all in the stream's time base. `is_trusted`: each picture has one.
+    """
+
+    times: "array[int]"
+    keys: "array[int]"
+    last: int
+    is_trusted: bool
+
+    def starts(self, *, is_intra: bool) -> "array[int]":
+        """The numbers of pictures with which decoding can begin."""
+        if is_intra:
+            return array("q", range(len(self.times)))
+        numbers = {time: number for number, time in enumerate(self.times)}
+        return array("q", sorted({numbers[key] for key in self.keys if key in numbers} | {0}))
+
+
+def look_at_tables(opener: Opener, stream: VideoStream) -> Looked | None:
+    """What the tables say; None where the packets must be asked. Raises BadMedia for a file that was cut off."""
+    place = opener()
+    if isinstance(place, str) and not os.path.isfile(place):
+        return None
+    with open(place, "rb") if isinstance(place, str) else place as file:
+        source = FileBytes(file)
+        try:
+            track = open_quicktime(source).movie.picture
+            if track is None or track.number != stream.id or stream.time_base != Fraction(1, track.timescale):
+                return None
+            looked = _of_track(track)
+        except BadMedia:
+            return None
+        if looked is not None:
+            _refuse_cut_off(track, source.size)
+        return looked
+
+
+def _of_track(track: Track) -> Looked | None:
+    table, edit = track.table, track.edit
+    delay = edit.delay * track.timescale
+    times = table.shown_at(0, table.count)
+    end = max(times, default=0) + 1 if edit.end is None else edit.end
+    offset = int(delay) - edit.start
+    shown = array("q", sorted(time + offset for time in times if edit.start <= time < end))
+    if delay.denominator != 1 or not shown or shown[0] != delay:
+        return None
+    keys = array("q", (times[index] + offset for index in table.syncs(0, table.count)))
+    latest = (
+        max(range(len(times)), key=times.__getitem__) if edit.end is None else list(times).index(shown[-1] - offset)
+    )
+    ((_, last),) = table.durations(latest, latest + 1)
+    return Looked(shown, keys, last, len(set(shown)) == len(shown))
+
+
+def _refuse_cut_off(track: Track, size: int) -> None:
+    table = track.table
+    there = sum(table.offset_of(index) + table.size_of(index) <= size for index in range(table.count))
+    if there < table.count:
+        raise BadMedia(f"the file ends before {table.count - there} of its {table.count} frames: it was cut off")
+
+
+def look_at_packets(container: InputContainer, stream: VideoStream) -> Looked:
+    """What the packets say. Raises BadMedia when there are none."""
+    times, keys = array("q"), array("q")
+    last, latest, is_trusted = 0, None, True
+    try:
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            if packet.pts is None:
+                is_trusted = False
+                continue
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+            if packet.is_discard:
+                continue
+            times.append(packet.pts)
+            if latest is None or packet.pts > latest:
+                latest, last = packet.pts, packet.duration or 0
+    except av.FFmpegError as error:
+        if not times:
+            raise BadMedia(f"FFmpeg cannot read its pictures: {error.strerror or error}") from None
+    ordered = array("q", sorted(times))
+    return Looked(ordered, keys, last, is_trusted and len(set(ordered)) == len(ordered))

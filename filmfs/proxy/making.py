@@ -1,0 +1,203 @@
+"""All renditions of one original: planned, given to workers, put together, checked.
+
+The original is decoded once: the pictures of all renditions are made in spans, side by side, while another worker does
+the sound. Then each rendition is put together from these pieces and checked. What is finished is in the job's folder,
+and whoever asked publishes it; a run that is cut off goes on from the pieces that it finds there.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import lcm
+
+from filmfs.core.errors import BadMedia, FilmFSError
+from filmfs.proxy.checking import Wanted
+from filmfs.proxy.decoding import Span, plan_spans
+from filmfs.proxy.encoding import PicturePlan, SoundPlan, picture_times, plan_picture, plan_sounds
+from filmfs.proxy.executors import Executor, Outcome
+from filmfs.proxy.joining import SoundPart
+from filmfs.proxy.originals import Labels, Original
+from filmfs.proxy.recipes import Recipe
+from filmfs.proxy.sources import Source
+from filmfs.proxy.tasks import JoinTask, PictureTask, Result, SoundTask, Task
+
+_SPAN_FRAMES = 240  # of pictures that stand by themselves
+_LONG_SPAN_FRAMES = 960  # of others: some are decoded in vain before a span
+_CHECKED = 12  # pictures of a film that are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """A finished rendition of an original, in a file that is yet to be published."""
+
+    recipe: Recipe
+    path: str
+    size: tuple[int, int] | None
+    frames: int
+    rate: Fraction | None
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What came of an original: renditions, frames that could not be decoded, and what else there is to remark."""
+
+    renditions: tuple[Rendition, ...]
+    damaged: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+Advance = Callable[[int], None]
+
+
+@dataclass
+class _Pieces:
+    spans: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    sounds: tuple[tuple[str, int], ...] = ()  # files, and how much padding each has
+    damaged: list[int] = field(default_factory=list)
+    signatures: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def make(
+    identity: str,
+    source: Source,
+    original: Original,
+    recipes: Sequence[Recipe],
+    executor: Executor,
+    folder: str,
+    advance: Advance = lambda _: None,
+) -> Making:
+    """Makes the renditions; their files are in `folder` then. `identity` names the original's bytes and labels.
+
+    Raises BadMedia when a part of the original can be made nothing of, and what the disk says.
+    """
+    picture = original.picture
+    if picture is not None:
+        recipes = [recipe.fit_for(picture.width, picture.height) for recipe in recipes]
+    pictures = [plan_picture(original, recipe) for recipe in recipes] if picture is not None else []
+    sounds = [plan_sounds(original, recipe) for recipe in recipes]
+    times = tuple(picture_times(original)) if original.picture is not None else ()
+    checked = _checked(len(times))
+    tasks = _tasks(identity, source, original, pictures, sounds, times, checked, executor.workers)
+    pieces = _Pieces()
+    for outcome in executor.run(tasks, folder, advance):
+        _collect(pieces, outcome)
+    if times and len(pieces.damaged) == len(times):
+        raise BadMedia("none of its pictures can be decoded")
+    joins = _joins(identity, original, recipes, pictures, sounds, times, checked, pieces)
+    places = {join.name: number for number, join in enumerate(joins)}
+    renditions = {}
+    for outcome in executor.run(joins, folder, advance):
+        result = _result(outcome, pieces)
+        renditions[places[outcome.task.name]] = os.path.join(folder, result.files[0])
+    made = tuple(
+        Rendition(
+            recipe,
+            renditions[number],
+            (pictures[number].size.width, pictures[number].size.height) if pictures else None,
+            len(times),
+            original.picture.rate if original.picture is not None else None,
+            original.labels,
+        )
+        for number, recipe in enumerate(recipes)
+    )
+    return Making(made, tuple(sorted(pieces.damaged)), tuple(pieces.remarks))
+
+
+def frames_of_work(original: Original) -> int:
+    """How many frames `advance` will be told of."""
+    return original.picture.frames if original.picture is not None else 0
+
+
+def _tasks(
+    identity: str,
+    source: Source,
+    original: Original,
+    pictures: Sequence[PicturePlan],
+    sounds: Sequence[Sequence[SoundPlan]],
+    times: tuple[tuple[int, int], ...],
+    checked: tuple[int, ...],
+    workers: int,
+) -> list[Task]:
+    tasks: list[Task] = []
+    near = tuple(sorted({number + step for number in checked for step in (-1, 0, 1)}))
+    if original.picture is not None:
+        for span in _spans(original, pictures, workers):
+            end = span.first + span.count
+            tasks.append(
+                PictureTask(
+                    identity,
+                    source,
+                    original.picture.without_times(),
+                    span,
+                    times[span.first : end],
+                    tuple(pictures),
+                    tuple(number for number in near if span.first <= number < end),
+                )
+            )
+    plans = tuple(plan for each in sounds for plan in each)
+    if plans:
+        tasks.insert(min(len(tasks), workers - 1), SoundTask(identity, source, replace(original, picture=None), plans))
+    return tasks
+
+
+def _spans(original: Original, plans: Sequence[PicturePlan], workers: int) -> list[Span]:
+    picture = original.picture
+    assert picture is not None
+    whole = lcm(*(plan.group for plan in plans))
+    is_dense = len(picture.starts) == picture.frames
+    most = _SPAN_FRAMES if is_dense else _LONG_SPAN_FRAMES
+    share = -(-picture.frames // max(1, workers))
+    most = max(whole, min(most, -(-share // whole) * whole))
+    return plan_spans(picture, most, whole, neighbours=2 if picture.is_interlaced else 0)
+
+
+def _checked(frames: int) -> tuple[int, ...]:
+    """Pictures here and there, the first and the last among them."""
+    if frames <= _CHECKED:
+        return tuple(range(frames))
+    return tuple(number * (frames - 1) // (_CHECKED - 1) for number in range(_CHECKED))
+
+
+def _collect(pieces: _Pieces, outcome: Outcome) -> None:
+    result = _result(outcome, pieces)
+    if isinstance(outcome.task, PictureTask):
+        pieces.spans[outcome.task.span.first] = result.files
+        pieces.damaged += result.facts["damaged"]
+        pieces.signatures.update({int(number): tuple(s) for number, s in result.facts["signatures"].items()})
+    else:
+        pieces.sounds = tuple(zip(result.files, (track["padding"] for track in result.facts["tracks"]), strict=True))
+
+
+def _result(outcome: Outcome, pieces: _Pieces) -> Result:
+    pieces.remarks += outcome.remarks
+    if isinstance(outcome.result, FilmFSError):
+        raise outcome.result
+    return outcome.result
+
+
+def _joins(
+    identity: str,
+    original: Original,
+    recipes: Sequence[Recipe],
+    pictures: Sequence[PicturePlan],
+    sounds: Sequence[Sequence[SoundPlan]],
+    times: tuple[tuple[int, int], ...],
+    checked: tuple[int, ...],
+    pieces: _Pieces,
+) -> list[JoinTask]:
+    joins, heard = [], 0
+    fine = tuple(number for number in checked if number not in set(pieces.damaged))
+    for number, recipe in enumerate(recipes):
+        plan = pictures[number] if pictures else None
+        tracks = tuple(
+            SoundPart(track, *pieces.sounds[heard + position]) for position, track in enumerate(sounds[number])
+        )
+        heard += len(tracks)
+        spans = tuple(files[number] for _, files in sorted(pieces.spans.items()))
+        unit = plan.unit if plan is not None else Fraction(1)
+        wanted = Wanted(times, unit, pieces.signatures, fine if plan is not None else (), len(tracks))
+        joins.append(JoinTask(identity, recipe.suffix, plan, spans, tracks, original.labels, wanted))
+    return joins

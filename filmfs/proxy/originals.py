@@ -1,0 +1,297 @@
+"""What an original is to those who make proxies of it: its pictures one by one, its sound tracks, its labels.
+
+The first pictures are decoded to see what they are. A picture is known by its time: what the container
+shows (edit lists applied) is what the proxy will have, each with its own time.
+"""
+
+from array import array
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+from av.video.stream import VideoStream
+
+from filmfs.core.errors import BadMedia, BadTimecode
+from filmfs.core.smpte import exact_rate
+from filmfs.proxy.looking import Opener, look_at_packets, look_at_tables
+
+_LOOKED_AT = 12  # pictures that are decoded to see what they are
+_INTRA = {
+    "prores",
+    "dnxhd",
+    "mjpeg",
+    "cfhd",
+    "jpeg2000",
+    "dvvideo",
+    "rawvideo",
+    "v210",
+    "ffvhuff",
+    "huffyuv",
+    "utvideo",
+}
+_QUICKTIME = "mov,mp4"
+_PROGRESSIVE = {0, 1}  # AVFieldOrder: unknown, progressive
+_FULL = 2
+_RGB = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """What the numbers of a picture mean, as ITU-T H.273 numbers it; `is_full`: from 0 to the largest."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    is_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The pictures of an original, in the order in which they are shown.
+
+    `times` are in `time_base` seconds, as FFmpeg tells them; `starts` numbers those with which decoding can begin, so
+    that all after them can be decoded. `is_counted`: their times are of no use for finding them, so they are decoded
+    from the first one on and numbered. `last` is how long the last one is shown, in `time_base`.
+    """
+
+    stream: int
+    codec: str
+    pixels: str
+    width: int
+    height: int
+    shape: Fraction | None
+    rate: Fraction
+    is_steady: bool
+    time_base: Fraction
+    times: "array[int]"
+    starts: "array[int]"
+    last: int
+    colours: Colours
+    is_interlaced: bool
+    has_alpha: bool
+    turned: tuple[int, ...] | None = None  # a display matrix, nine numbers
+    is_counted: bool = False
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return len(self.times)
+
+    def without_times(self) -> "Picture":
+        """The same for who has a span of its own: with the first picture's time alone."""
+        return replace(self, times=self.times[:1], starts=array("q"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A sound track."""
+
+    stream: int
+    codec: str
+    rate: int
+    layout: str
+    channels: int
+    is_deep: bool  # more than 16 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Start time code (as people write it) and reel, where something says them."""
+
+    timecode: str | None = None
+    reel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A film or a sound file. Times count from `zero`, in seconds of the container's own."""
+
+    picture: Picture | None
+    sounds: tuple[Sound, ...]
+    zero: Fraction = Fraction(0)
+    labels: Labels = field(default_factory=Labels)
+
+
+def examine(opener: Opener) -> Original:
+    """Looks at an original. Raises BadMedia when FFmpeg knows nothing that it could be, or when it has no frames."""
+    with opened(opener) as container:
+        stream = next((each for each in container.streams.video if not _is_cover(each)), None)
+        sounds = tuple(_sound(number, each) for number, each in enumerate(container.streams.audio))
+        if stream is None and not sounds:
+            raise BadMedia("there is neither a picture nor sound in it")
+        zero = Fraction(0)
+        if not container.format.name.startswith(_QUICKTIME) and container.start_time is not None:
+            zero = Fraction(container.start_time, av.time_base)
+        labels = _labels(container)
+        picture = None if stream is None else _picture(opener, container, stream)
+        return Original(picture, sounds, zero, labels)
+
+
+def opened(opener: Opener) -> "av.container.InputContainer":
+    """Opens it. Raises BadMedia."""
+    try:
+        container = av.open(opener(), "r")
+    except av.FFmpegError as error:
+        raise BadMedia(f"FFmpeg cannot read it: {error.strerror or error}") from None
+    return container
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _sound(number: int, stream: "av.audio.stream.AudioStream") -> Sound:
+    context = stream.codec_context
+    deep = (context.format.bits > 16 and not context.format.name.startswith("flt")) or context.name.startswith("pcm_f")
+    channels = context.layout.nb_channels
+    layout = {1: "mono", 2: "stereo"}.get(channels, context.layout.name)  # some containers do not say which
+    return Sound(number, context.name, context.sample_rate, layout, channels, deep)
+
+
+def _labels(container: "av.container.InputContainer") -> Labels:
+    said = [container.metadata, *(stream.metadata for stream in container.streams)]
+
+    def find(*names: str) -> str | None:
+        return next((each[name] for name in names for each in said if each.get(name)), None)
+
+    return Labels(find("timecode"), find("reel_name", "reel_uid"))
+
+
+def _picture(opener: Opener, container: "av.container.InputContainer", stream: VideoStream) -> Picture:
+    context = stream.codec_context
+    if not context.width:
+        raise BadMedia("no decoder here for its pictures")
+    number = container.streams.video.index(stream)
+    looked = look_at_tables(opener, stream) if container.format.name.startswith(_QUICKTIME) else None
+    looked = looked or look_at_packets(container, stream)
+    if not looked.times and looked.is_trusted:
+        raise BadMedia("it has no frames")
+    with opened(opener) as again:
+        seen = _first_pictures(again, again.streams.video[number])
+    if not seen.decoded:
+        raise BadMedia("none of its first pictures can be decoded")
+    first = seen.first
+    assert first is not None
+    times, is_counted = looked.times, not looked.is_trusted or not seen.is_as(looked.times)
+    if is_counted:
+        with opened(opener) as again:
+            times = _counted(again, again.streams.video[number], stream)
+    rate, is_steady = _pace(times, stream)
+    starts = array("q", [0]) if is_counted else looked.starts(is_intra=context.name in _INTRA)
+    return Picture(
+        number,
+        context.name,
+        first.format.name,
+        first.width,
+        first.height,
+        stream.sample_aspect_ratio or None,
+        rate,
+        is_steady,
+        Fraction(stream.time_base or 1),
+        times,
+        starts,
+        looked.last or round(1 / rate / Fraction(stream.time_base or 1)),
+        _colours(first),
+        seen.is_interlaced or context.field_order not in _PROGRESSIVE,
+        any(component.is_alpha for component in first.format.components),
+        _matrix(first),
+        is_counted,
+    )
+
+
+@dataclass(slots=True)
+class _Seen:
+    first: "av.VideoFrame | None"
+    decoded: list[int | None]
+    is_interlaced: bool
+    had_errors: bool
+
+    def is_as(self, times: "array[int]") -> bool:
+        """Whether the pictures that came out are those that the packets promised."""
+        if self.had_errors:
+            return True
+        promised = list(times[: len(self.decoded)])
+        return self.decoded == promised or (None not in self.decoded and set(self.decoded) <= set(times))
+
+
+def _first_pictures(container: "av.container.InputContainer", stream: VideoStream) -> _Seen:
+    stream.thread_type = "NONE"
+    seen = _Seen(None, [], False, False)
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                seen.had_errors = True
+                continue
+            for frame in frames:
+                seen.first = seen.first or frame
+                seen.decoded.append(frame.pts)
+                seen.is_interlaced = seen.is_interlaced or frame.interlaced_frame
+            if len(seen.decoded) >= _LOOKED_AT:
+                break
+    except av.FFmpegError:
+        seen.had_errors = True
+    return seen
+
+
+def _counted(container: "av.container.InputContainer", stream: VideoStream, like: VideoStream) -> "array[int]":
+    """Times for all pictures that can be decoded: their own where each comes after the one before, else evenly."""
+    times: list[int | None] = []
+    try:
+        for packet in container.demux(stream):
+            try:
+                times += [frame.pts for frame in packet.decode()]
+            except av.FFmpegError:
+                continue
+    except av.FFmpegError:
+        pass
+    if not times:
+        raise BadMedia("none of its pictures can be decoded")
+    known = [time for time in times if time is not None]
+    if len(known) == len(times) and all(a < b for a, b in pairwise(known)):
+        return array("q", known)
+    rate = Fraction(like.average_rate or like.guessed_rate or 25)
+    step = 1 / rate / Fraction(like.time_base or 1)
+    return array("q", (round((known[0] if known else 0) + number * step) for number in range(len(times))))
+
+
+def _pace(times: "array[int]", stream: VideoStream) -> tuple[Fraction, bool]:
+    """Frames a second, and whether each picture has as long: within a tick, as some clocks cannot say it exactly."""
+    base = Fraction(stream.time_base or 1)
+    said = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+    average = (len(times) - 1) / ((times[-1] - times[0]) * base) if len(times) > 1 else (said or [Fraction(25)])[0]
+    if len(times) == 1:
+        return average, True
+    steps = {after - before for before, after in pairwise(times)}
+    candidates = [1 / (steps.pop() * base)] if len(steps) == 1 and base < Fraction(1, 2000) else []
+    candidates += [*(known for rate in (*said, average) if (known := _known(rate))), *said]
+    for rate in candidates:
+        ticks = 1 / rate / base
+        if all(abs(time - times[0] - number * ticks) < 1 for number, time in enumerate(times)):
+            return rate, True
+    return average, False
+
+
+def _known(rate: Fraction) -> Fraction | None:
+    """The rate that people mean."""
+    try:
+        return exact_rate(float(rate))
+    except BadTimecode:
+        return None
+
+
+def _colours(frame: "av.VideoFrame") -> Colours:
+    is_full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
+    matrix = _RGB if frame.format.is_rgb else frame.colorspace  # some decoders do not say so
+    return Colours(frame.color_primaries, frame.color_trc, matrix, is_full)
+
+
+def _matrix(frame: "av.VideoFrame") -> tuple[int, ...] | None:
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    raw = bytes(memoryview(data))  # type: ignore[arg-type]
+    numbers = tuple(int.from_bytes(raw[at : at + 4], "little", signed=True) for at in range(0, 36, 4))
+    return None if numbers == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30) else numbers

@@ -1,0 +1,145 @@
+"""Recipes: what a proxy is, as data. A proxy is known by its original's content and the recipe's identity.
+
+Sizes are exact fractions of the original's, so that editors can scale back without a rest; the shape of its points
+stays.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from filmfs.core.models import ProxyResolution
+
+MADE_BY = 1
+"""Counts what the makers make of the same recipe: other bytes, another number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a rendition is made.
+
+    `scale` is its size to the original's; where that has more than `lines_max` lines, it is halved until it has not.
+    `picture` and `sound` are encoders by FFmpeg's names, `deep_sound` the one for sound of more than 16 bits. A group
+    of pictures lasts `group_s` seconds; 0 where each picture stands by itself. `channels_max` None: all tracks and
+    channels as the original has them; else one track of as many. Where the size is less than `least`, which is as small
+    as the encoder goes, it is made as `instead` says.
+    """
+
+    name: str
+    scale: Fraction
+    suffix: str
+    picture: str
+    pixels: str
+    sound: str
+    deep_sound: str
+    group_s: Fraction = Fraction(0)
+    picture_options: tuple[tuple[str, str], ...] = ()
+    sound_options: tuple[tuple[str, str], ...] = ()
+    sound_bit_rate: int | None = None  # of a channel
+    channels_max: int | None = None
+    lines_max: int | None = None
+    stills: tuple[str, ...] = ()  # what is made of its pictures besides: `poster`, `filmstrip`
+    least: tuple[int, int] = (2, 2)
+    instead: "Recipe | None" = None
+
+    @property
+    def identity(self) -> str:
+        """All that the bytes depend on besides the original, as text."""
+        said = (getattr(self, name) for name in self.__slots__ if name != "name")
+        return f"proxy {MADE_BY} " + " ".join(map(str, said))
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The rendition's size for an original of this size: each side the nearest even number, the larger of two."""
+        scale = self.scale
+        while self.lines_max is not None and height * scale > self.lines_max:
+            scale /= 2
+        return even(width * scale), even(height * scale)
+
+    def fit_for(self, width: int, height: int) -> "Recipe":
+        """The recipe that makes it of an original of this size."""
+        size = self.size(width, height)
+        is_small = size[0] < self.least[0] or size[1] < self.least[1]
+        return self.instead if is_small and self.instead is not None else self
+
+    def group(self, rate: Fraction) -> int:
+        """How many frames a group of pictures has at a rate; 1 where each stands by itself."""
+        return max(1, round(self.group_s * rate))
+
+
+def even(length: Fraction) -> int:
+    """The even number nearest to a length, the larger where there are two; 2 at least."""
+    return max(2, int((length + 1) // 2) * 2)
+
+
+# Without B-frames and changes of scene, so that every group is closed and as long as the others.
+_WEB = (("preset", "ultrafast"), ("bf", "0"), ("sc_threshold", "0"))
+_AAC = (("aac_coder", "fast"),)
+
+THUMBNAIL = Recipe(
+    "thumbnail",
+    Fraction(1, 8),
+    ".mp4",
+    "libx264",
+    "yuv420p",
+    "aac",
+    "aac",
+    group_s=Fraction(1),
+    picture_options=(*_WEB, ("crf", "25")),
+    sound_options=_AAC,
+    sound_bit_rate=48_000,
+    channels_max=2,
+    stills=("poster", "filmstrip"),
+)
+PREVIEW = Recipe(
+    "preview",
+    Fraction(1, 4),
+    ".mp4",
+    "libx264",
+    "yuv420p",
+    "aac",
+    "aac",
+    group_s=Fraction(2),
+    picture_options=(*_WEB, ("crf", "23")),
+    sound_options=_AAC,
+    sound_bit_rate=80_000,
+    channels_max=2,
+)
+EDITORIAL_PRORES = Recipe(
+    "editorial",
+    Fraction(1, 2),
+    ".mov",
+    "prores_aw",
+    "yuv422p10le",
+    "pcm_s16le",
+    "pcm_s24le",
+    picture_options=(("profile", "0"),),
+    lines_max=1080,
+)
+EDITORIAL_H264 = Recipe(
+    "editorial",
+    Fraction(1, 2),
+    ".mov",
+    "libx264",
+    "yuv420p",
+    "pcm_s16le",
+    "pcm_s24le",
+    picture_options=(*_WEB, ("crf", "20")),
+    lines_max=1080,
+)
+EDITORIAL = Recipe(
+    "editorial",
+    Fraction(1, 2),
+    ".mov",
+    "dnxhd",
+    "yuv422p",
+    "pcm_s16le",
+    "pcm_s24le",
+    picture_options=(("profile", "dnxhr_lb"),),
+    lines_max=1080,
+    least=(256, 120),
+    instead=EDITORIAL_PRORES,
+)
+RECIPES = {
+    ProxyResolution.THUMBNAIL: THUMBNAIL,
+    ProxyResolution.PREVIEW: PREVIEW,
+    ProxyResolution.EDITORIAL: EDITORIAL,
+}

@@ -1,0 +1,182 @@
+"""What workers do: the pictures of a span at all sizes, the sound of all renditions, one rendition put together.
+
+A task is a value, and so is what comes of it. Its files go to a folder under names that say which task made them, and
+the last of them tells of the others: what is there whole need not be made again.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from blake3 import blake3
+
+from filmfs.proxy.checking import HEIGHT, WIDTH, Wanted, check, signature
+from filmfs.proxy.decoding import FFmpegDecoder, Shown, Span
+from filmfs.proxy.encoding import PictureEncoder, PicturePlan, SoundPlan
+from filmfs.proxy.fitting import Fitter
+from filmfs.proxy.joining import SoundPart, join
+from filmfs.proxy.originals import Labels, Original, Picture
+from filmfs.proxy.packets import PacketWriter
+from filmfs.proxy.sounding import encode_sounds
+from filmfs.proxy.sources import Source
+
+Advance = Callable[[int], None]
+"""Told how many frames are done since it was told last. May raise to end the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a task made: names of files in its folder, and what there is to tell."""
+
+    files: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTask:
+    """Pictures of a span for each plan; `checked` numbers those of the film whose likeness is kept for the check."""
+
+    identity: str
+    source: Source
+    picture: Picture
+    span: Span
+    times: tuple[tuple[int, int], ...]
+    plans: tuple[PicturePlan, ...]
+    checked: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return _name(self.identity, "pictures", self.span.first, self.span.count)
+
+    def carry_out(self, folder: str, advance: Advance) -> Result:
+        """Makes the files. Raises BadMedia."""
+        order = sorted(range(len(self.plans)), key=lambda each: -self.plans[each].size.width)
+        fitter = Fitter(self.picture, [self.plans[each].size for each in order])
+        decoder = FFmpegDecoder(self.source.open, self.picture)
+        damaged: list[int] = []
+        signatures: dict[int, list[int]] = {}
+        names = tuple(f"{self.name}-{number}" for number in range(len(self.plans)))
+        with ExitStack() as closing:
+            files = [closing.enter_context(open(os.path.join(folder, name), "wb")) for name in names]
+            encoders = [PictureEncoder(plan) for plan in self.plans]
+            writers = [PacketWriter(file, each.extradata) for file, each in zip(files, encoders, strict=True)]
+
+            def frames() -> Iterator[Any]:
+                for shown in decoder.pictures(self.span):
+                    self._note(shown, damaged)
+                    yield shown.frame
+
+            for number, sizes in enumerate(fitter.fitted(frames()), -self.span.before):
+                if not 0 <= number < self.span.count:
+                    continue
+                if self.span.first + number in self.checked:
+                    signatures[self.span.first + number] = list(signature(fitter.small(WIDTH, HEIGHT)))
+                for each, frame in zip(order, sizes, strict=True):
+                    for packet in encoders[each].encode(frame, self.times[number]):
+                        writers[each].put(packet)
+                advance(1)
+            for encoder, writer in zip(encoders, writers, strict=True):
+                for packet in encoder.encode(None):
+                    writer.put(packet)
+        return Result(names, {"damaged": damaged, "signatures": signatures})
+
+    def _note(self, shown: Shown, damaged: list[int]) -> None:
+        if shown.is_damaged and 0 <= shown.number < self.span.count:
+            damaged.append(self.span.first + shown.number)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTask:
+    """The sound tracks of all renditions."""
+
+    identity: str
+    source: Source
+    original: Original  # without its picture
+    plans: tuple[SoundPlan, ...]
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return _name(self.identity, "sound", *map(str, self.plans))
+
+    def carry_out(self, folder: str, advance: Advance) -> Result:
+        """Makes the files. Raises BadMedia."""
+        names = tuple(f"{self.name}-{number}" for number in range(len(self.plans)))
+        with ExitStack() as closing:
+            files = [closing.enter_context(open(os.path.join(folder, name), "wb")) for name in names]
+            heard = encode_sounds(self.source.open, self.original, self.plans, files, lambda: advance(0))
+        return Result(names, {"tracks": [asdict(each) for each in heard]})
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTask:
+    """One rendition, of the files that other tasks made in the same folder; checked when it is whole."""
+
+    identity: str
+    suffix: str
+    plan: PicturePlan | None
+    spans: tuple[str, ...]
+    sounds: tuple[SoundPart, ...]
+    labels: Labels
+    wanted: Wanted
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return _name(
+            self.identity, "join", self.suffix, str(self.plan), *self.spans, *(part.file for part in self.sounds)
+        )
+
+    def carry_out(self, folder: str, advance: Advance) -> Result:
+        """Makes the file. Raises BadProxy when it is not what it should be."""
+        name = self.name + self.suffix
+        target = os.path.join(folder, name)
+        join(
+            target,
+            self.suffix,
+            self.plan,
+            [os.path.join(folder, span) for span in self.spans],
+            [replace(part, file=os.path.join(folder, part.file)) for part in self.sounds],
+            self.labels,
+        )
+        advance(0)
+        check(target, self.wanted)
+        return Result((name,), {})
+
+
+Task = PictureTask | SoundTask | JoinTask
+
+
+def done_before(task: Task, folder: str) -> Result | None:
+    """What a task made in an earlier run, if all of it is there."""
+    try:
+        with open(_told(task, folder)) as file:
+            told = json.load(file)
+        if all(os.path.getsize(os.path.join(folder, name)) == size for name, size in told["files"].items()):
+            return Result(tuple(told["files"]), told["facts"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def tell(task: Task, folder: str, result: Result) -> Result:
+    """Writes down what a task made, for `done_before`; the result as that gives it."""
+    sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in result.files}
+    text = json.dumps({"files": sizes, "facts": result.facts})
+    part = _told(task, folder) + ".part"
+    with open(part, "w") as file:
+        file.write(text)
+    os.rename(part, _told(task, folder))
+    return replace(result, facts=json.loads(text)["facts"])
+
+
+def _told(task: Task, folder: str) -> str:
+    return os.path.join(folder, task.name + ".json")
+
+
+def _name(*said: object) -> str:
+    return blake3(repr(said).encode()).hexdigest(16)

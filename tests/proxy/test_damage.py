@@ -1,0 +1,98 @@
+"""Damaged originals: as many frames as ever, and the damage is told; what cannot be read is refused in one line."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import pytest
+
+from filmfs.core.errors import BadMedia
+from tests.proxy.making import proxies
+from tests.proxy.numbered import Numbered, Track, seen
+
+SMALL = Numbered(size=(512, 288), frames=48)
+CODECS = {
+    "ProRes": SMALL,
+    "DNxHR": replace(SMALL, codec="dnxhd", pixels="yuv422p", options={"profile": "dnxhr_hq"}),
+    "Motion JPEG": replace(SMALL, codec="mjpeg", pixels="yuvj422p", is_full=True),
+    "MPEG-2": replace(SMALL, codec="mpeg2video", pixels="yuv420p", options={"b": "10M"}),
+    "H.264": replace(SMALL, codec="libx264", pixels="yuv420p", options={"bf": "0", "preset": "veryfast"}),
+}
+DAMAGED = 25
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_damaged_frame_is_shown_as_something_and_told(name: str, tmp_path: Path) -> None:
+    path = CODECS[name].write(tmp_path / "original")
+    _damage(path, DAMAGED)
+    made = proxies(path, tmp_path)
+    assert DAMAGED in made.damaged
+    assert set(made.damaged) <= set(range(DAMAGED, DAMAGED + 12))  # to the end of its group
+    for rendition in made.renditions:
+        shown = seen(rendition.path)
+        assert len(shown.numbers) == 48
+        intact = [number for number in range(48) if not DAMAGED <= number < DAMAGED + 12]
+        assert [shown.numbers[number] for number in intact] == intact
+
+
+def test_lost_sound_is_silence_and_what_follows_is_where_it_was(tmp_path: Path) -> None:
+    path = replace(SMALL, tracks=(Track("aac", "stereo"),)).write(tmp_path / "original")
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for at, size in packets[30:34]:
+        data[at : at + size] = b"\xff" * size
+    before = seen(path).tracks[0]
+    path.write_bytes(data)
+    for rendition in proxies(path, tmp_path).renditions:
+        after = seen(rendition.path).tracks[0]
+        assert after.begins == before.begins
+        if rendition.recipe.channels_max is None:
+            assert len(after.samples[0]) == len(before.samples[0])
+            assert after.samples[0][-5000:-2000] == pytest.approx(before.samples[0][-5000:-2000], abs=1e-4)
+
+
+def test_a_file_that_was_cut_off_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    path = replace(SMALL, container={"movflags": "faststart"}).write(tmp_path / "original")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])
+    with pytest.raises(BadMedia, match=r"the file ends before \d+ of its 48 frames"):
+        proxies(path, tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a film at all" * 100, bytes(100_000), random.Random(1).randbytes(50_000)])
+def test_what_is_no_media_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "original.mov"
+    path.write_bytes(data)
+    with pytest.raises(BadMedia):
+        proxies(path, tmp_path)
+
+
+def test_a_film_without_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
+        container.start_encoding()
+    with pytest.raises(BadMedia):
+        proxies(path, tmp_path)
+
+
+def test_a_film_whose_pictures_are_all_damaged_is_refused(tmp_path: Path) -> None:
+    path = CODECS["DNxHR"].write(tmp_path / "original")
+    for number in range(48):
+        _damage(path, number)
+    with pytest.raises(BadMedia):
+        proxies(path, tmp_path)
+
+
+def _damage(path: Path, number: int) -> None:
+    """Noise in most of a picture."""
+    with av.open(str(path)) as container:
+        packet = [each for each in container.demux(video=0) if each.size][number]
+        at, size = packet.pos, packet.size
+    assert at is not None
+    data = bytearray(path.read_bytes())
+    low, high = at + size // 20, at + size * 2 // 3  # some formats end in padding
+    data[low:high] = random.Random(number).randbytes(high - low)
+    path.write_bytes(data)

@@ -1,0 +1,132 @@
+"""Proxies are in step with their originals: every picture, every time, the time code, the sound to the sample."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from filmfs.proxy.looking import look_at_packets, look_at_tables
+from filmfs.proxy.recipes import EDITORIAL_H264, EDITORIAL_PRORES, Recipe
+from tests.proxy.making import proxies
+from tests.proxy.numbered import Numbered, Seen, Track, declared, lag, seen
+
+H264 = Numbered(".mp4", "libx264", "yuv420p", tracks=(Track("aac", "stereo"),), options={"preset": "veryfast"})
+UNEVEN = tuple(number * 3000 + (number * 7919) % 1400 for number in range(60))
+
+FILMS = {
+    "23.976": Numbered(rate=Fraction(24000, 1001), reel="A001"),
+    "24": Numbered(),
+    "25": Numbered(rate=Fraction(25), timecode="10:00:00:00"),
+    "29.97 DF": Numbered(rate=Fraction(30000, 1001), timecode="00:59:59;20"),
+    "29.97 NDF": Numbered(rate=Fraction(30000, 1001), timecode="00:59:59:20"),
+    "30": Numbered(rate=Fraction(30)),
+    "50": Numbered(rate=Fraction(50), frames=110),
+    "59.94": Numbered(rate=Fraction(60000, 1001), frames=130, timecode="01:00:00;00"),
+    "VFR of a phone": replace(H264, times=UNEVEN, unit=Fraction(1, 90_000), rate=Fraction(30), timecode=None),
+    "VFR, cut at its beginning": replace(
+        H264, times=tuple(time + 4321 for time in UNEVEN), unit=Fraction(1, 90_000), rate=Fraction(30), timecode=None
+    ),
+    "long groups with B-frames": replace(H264, group=40, options={"bf": "3", "preset": "fast"}),
+    "open groups": replace(
+        H264, codec="libx265", options={"x265-params": "keyint=12:open-gop=1:log-level=error"}, container={}
+    ),
+    "interlaced": Numbered(
+        codec="mpeg2video",
+        pixels="yuv422p",
+        rate=Fraction(25),
+        options={"flags": "+ilme+ildct", "b": "20M"},
+    ),
+    "anamorphic": Numbered(size=(720, 576), rate=Fraction(25), shape=Fraction(64, 45)),
+    "turned": replace(H264, turned=90, timecode=None),
+    "10 bit 4:2:2": Numbered(".mov", "libx264", "yuv422p10le", options={"preset": "veryfast"}),
+    "alpha": Numbered(codec="prores_ks", pixels="yuva444p10le", options={"profile": "4444"}, alpha=200),
+    "PQ": Numbered(".mp4", "libx265", "yuv420p10le", colours=(9, 16, 9), options={"x265-params": "log-level=error"},
+                   tracks=(Track("aac"),)),
+    "HLG": Numbered(".mp4", "libx265", "yuv420p10le", colours=(9, 18, 9), options={"x265-params": "log-level=error"},
+                    tracks=(Track("aac"),)),
+    "5.1": Numbered(tracks=(Track("pcm_s16le", "5.1"),)),
+    "eight tracks": Numbered(tracks=tuple(Track("pcm_s24le") for _ in range(8))),
+    "44.1 kHz": Numbered(tracks=(Track("pcm_s16le", "stereo", 44_100),)),
+    "no sound": Numbered(tracks=()),
+    "sound that begins later": Numbered(tracks=(Track(first=9_600, samples=60_001),)),
+    "sound that is shorter": Numbered(tracks=(Track(samples=48_011),)),
+    "MXF": Numbered(".mxf", "mpeg2video", "yuv422p", rate=Fraction(25), options={"b": "20M"},
+                    tracks=(Track("pcm_s16le"),)),
+    "Matroska": Numbered(".mkv", "libx264", "yuv420p", rate=Fraction(24000, 1001), timecode=None,
+                         options={"preset": "veryfast"}, tracks=(Track("pcm_s16le"),)),
+    "a transport stream": Numbered(".ts", "libx264", "yuv420p", rate=Fraction(25), timecode=None,
+                                   options={"preset": "veryfast"}, tracks=(Track("aac", "stereo"),)),
+    "Motion JPEG": Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True),
+    "RGB": Numbered(codec="qtrle", pixels="rgb24"),
+    "one frame": Numbered(frames=1, tracks=()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_proxies_are_in_step(name: str, tmp_path: Path) -> None:
+    film = FILMS[name]
+    path = film.write(tmp_path / "original")
+    original = seen(path)
+    made = proxies(path, tmp_path)
+    assert made.damaged == ()
+    for rendition in made.renditions:
+        assert_in_step(seen(rendition.path), original, rendition.recipe, film)
+        if original.tracks and rendition.recipe.channels_max is not None:
+            assert declared(rendition.path) == len(original.tracks[0].samples[0])
+
+
+@pytest.mark.parametrize("recipe", [EDITORIAL_PRORES, EDITORIAL_H264], ids=["ProRes", "H.264"])
+def test_other_editorial_recipes_are_in_step_too(recipe: Recipe, tmp_path: Path) -> None:
+    film = FILMS["23.976"]
+    path = film.write(tmp_path / "original")
+    (rendition,) = proxies(path, tmp_path, (recipe,)).renditions
+    assert_in_step(seen(rendition.path), seen(path), recipe, film)
+
+
+def assert_in_step(proxy: Seen, original: Seen, recipe: Recipe, film: Numbered) -> None:
+    first = (
+        min(original.times[0], *(track.begins for track in original.tracks)) if film.suffix == ".ts" else Fraction(0)
+    )
+    assert proxy.numbers == original.numbers == tuple(range(len(original.numbers)))
+    if film.suffix != ".mkv":  # whose clock has milliseconds
+        assert proxy.times == tuple(time - first for time in original.times)
+    if film.times is None:
+        assert proxy.rate == film.rate
+        assert proxy.times == tuple(proxy.times[0] + number / film.rate for number in range(len(proxy.times)))
+    assert proxy.size == recipe.size(*film.size)
+    assert proxy.shape == original.shape
+    assert proxy.turned == original.turned
+    assert proxy.timecode == original.timecode
+    if recipe.suffix == ".mov":
+        assert proxy.reel == original.reel
+    if film.colours is not None:
+        assert proxy.colours == (1, 1, 1)
+    assert_sounds_alike(proxy, original, recipe, first)
+
+
+def assert_sounds_alike(proxy: Seen, original: Seen, recipe: Recipe, first: Fraction) -> None:
+    if recipe.channels_max is None:
+        assert [track.channels for track in proxy.tracks] == [track.channels for track in original.tracks]
+    else:
+        assert len(proxy.tracks) == min(1, len(original.tracks))
+    for made, heard in zip(proxy.tracks, original.tracks, strict=False):
+        assert made.rate == heard.rate
+        assert made.begins == heard.begins - first
+        count = len(heard.samples[0])
+        if recipe.channels_max is None:
+            assert [len(channel) for channel in made.samples] == [count] * heard.channels
+            for one, other in zip(made.samples, heard.samples, strict=True):
+                assert max(abs(a - b) for a, b in zip(one[::7], other[::7], strict=True)) < 1 / 32000
+        else:
+            if heard.channels <= 2:
+                assert lag(heard.samples[0], made.samples[0]) == 0
+
+
+@pytest.mark.parametrize("name", [name for name, film in FILMS.items() if film.suffix in (".mov", ".mp4")])
+def test_tables_say_what_the_packets_do(name: str, tmp_path: Path) -> None:
+    path = str(FILMS[name].write(tmp_path / "original"))
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        assert look_at_tables(lambda: path, stream) == look_at_packets(container, stream)

@@ -1,0 +1,137 @@
+"""What becomes of pictures: deinterlaced, over black, mapped, at the right levels."""
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from filmfs.proxy.fitting import Fitter, Size
+from filmfs.proxy.originals import examine
+from filmfs.proxy.sources import OnDisk
+from filmfs.proxy.tonemapping import HLG, PQ, mapped
+from tests.proxy.making import proxies
+from tests.proxy.numbered import Numbered
+
+
+def test_fields_of_two_moments_become_one_of_them(tmp_path: Path) -> None:
+    """Between two fields an edge moves: woven together they are a comb."""
+    path = tmp_path / "fields.mov"
+    _moving_fields(path)
+    picture = examine(OnDisk(str(path)).open).picture
+    assert picture is not None
+    assert picture.is_interlaced
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    fitted = [each[0] for each in Fitter(picture, [Size(320, 240, "gray")]).fitted(iter(frames))]
+    assert len(fitted) == len(frames)
+    assert _combs(frames[5].reformat(format="gray")) > 20
+    assert _combs(fitted[5]) == 0
+
+
+@pytest.mark.parametrize(
+    ("pixels", "codec", "is_full"),
+    [("yuvj422p", "mjpeg", True), ("yuv422p10le", "prores_aw", False), ("rgb24", "qtrle", False)],
+)
+def test_levels_are_limited_whatever_they_were(pixels: str, codec: str, is_full: bool, tmp_path: Path) -> None:
+    path = tmp_path / "grey.mov"
+    _grey(path, pixels, codec, 235, is_full=is_full)
+    for rendition in proxies(path, tmp_path).renditions:
+        with av.open(rendition.path) as container:
+            frame = next(container.decode(video=0))
+            assert frame.color_range == 1
+            deep = 4 if "10" in frame.format.name else 1
+            assert abs(_middle(frame) / deep - (16 + 235 * 219 / 255)) < 2.5
+
+
+def test_what_is_not_there_is_black(tmp_path: Path) -> None:
+    path = tmp_path / "alpha.mov"
+    _grey(path, "yuva444p10le", "prores_ks", 200, alpha=128, options={"profile": "4444"})
+    for rendition in proxies(path, tmp_path).renditions:
+        with av.open(rendition.path) as container:
+            frame = next(container.decode(video=0))
+            deep = 4 if "10" in frame.format.name else 1
+            assert abs(_middle(frame) / deep - (16 + 200 * 128 / 255 * 219 / 255)) < 3
+
+
+def test_reference_white_becomes_white_and_black_stays_black() -> None:
+    for transfer, white in ((PQ, 0.58), (HLG, 0.75)):  # 203 cd/m², BT.2408
+        assert mapped((0.0, 0.0, 0.0), transfer) == (0.0, 0.0, 0.0)
+        assert max(mapped((1.0, 1.0, 1.0), transfer)) == pytest.approx(1.0, abs=0.01)
+        levels = [mapped((value / 40,) * 3, transfer)[1] for value in range(41)]
+        assert all(after > before - 1e-9 for before, after in pairwise(levels))
+        assert 0.75 < mapped((white,) * 3, transfer)[1] < 0.95
+
+
+def test_grey_stays_grey_and_saturated_colours_keep_their_hue() -> None:
+    for transfer in (PQ, HLG):
+        for value in (0.2, 0.4, 0.6, 0.8):
+            red, green, blue = mapped((value,) * 3, transfer)
+            assert max(red, green, blue) - min(red, green, blue) < 0.005
+        red, green, blue = mapped((0.6, 0.2, 0.2), transfer)
+        assert red > green >= 0
+
+
+def test_hdr_is_tagged_as_what_it_is_now(tmp_path: Path) -> None:
+    film = Numbered(".mp4", "libx265", "yuv420p10le", colours=(9, 16, 9), tracks=(), frames=5,
+                    options={"x265-params": "log-level=error"})  # fmt: skip
+    for rendition in proxies(film.write(tmp_path / "pq"), tmp_path).renditions:
+        with av.open(rendition.path) as container:
+            frame = next(container.decode(video=0))
+            assert (frame.color_primaries, frame.color_trc, frame.colorspace) == (1, 1, 1)
+
+
+def _moving_fields(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ilme+ildct", "b": "30M"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv422p"
+        for number in range(12):
+            frame = av.VideoFrame(320, 240, "gray")
+            rows = []
+            for line in range(240):
+                edge = 40 + 12 * (2 * number + line % 2)
+                rows.append(bytes([200] * edge + [40] * (320 - edge))[:320])
+            frame.planes[0].update(b"".join(rows))
+            made = frame.reformat(format="yuv422p")
+            made.pts, made.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(made))
+        container.mux(stream.encode(None))
+
+
+def _combs(frame: "av.VideoFrame") -> int:
+    """Places where a line is unlike both of its neighbours."""
+    plane = frame.planes[0]
+    rows = [bytes(plane)[line * plane.line_size : line * plane.line_size + 320] for line in range(240)]
+    return sum(
+        abs(rows[line][x] - rows[line - 1][x]) > 60 and abs(rows[line][x] - rows[line + 1][x]) > 60
+        for line in range(60, 180)
+        for x in range(0, 320, 2)
+    )
+
+
+def _grey(
+    path: Path, pixels: str, codec: str, level: int, *, is_full: bool = False, alpha: int = 255,
+    options: dict[str, str] | None = None,
+) -> None:  # fmt: skip
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, pixels
+        stream.codec_context.color_range = 2 if is_full else 1
+        if pixels.startswith("yuv"):
+            context = stream.codec_context
+            context.color_primaries = context.color_trc = context.colorspace = 1
+        source = av.VideoFrame(640, 360, "rgba")
+        source.planes[0].update(bytes((level, level, level, alpha)) * (640 * 360))
+        frame = source.reformat(format=pixels, dst_colorspace=1, dst_color_range=2 if is_full else 1)
+        for number in range(3):
+            frame.pts, frame.time_base = number, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _middle(frame: "av.VideoFrame") -> float:
+    plane = frame.planes[0]
+    data = memoryview(plane)
+    at = plane.height // 2 * plane.line_size + (plane.line_size // 4) // 2 * 2
+    return float(data[at] | data[at + 1] << 8) if "10" in frame.format.name else float(data[at])

@@ -1,0 +1,143 @@
+"""Workers: what several of them make is what one makes; one that dies or hangs costs a try and no frame."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from filmfs.core.errors import BadMedia, Corrupt
+from filmfs.proxy.decoding import plan_spans
+from filmfs.proxy.executors import Local, Outcome
+from filmfs.proxy.originals import examine
+from filmfs.proxy.packets import Coded, PacketReader, PacketWriter
+from filmfs.proxy.sources import OnDisk
+from filmfs.proxy.tasks import Result
+from tests.proxy.making import proxies
+from tests.proxy.numbered import Numbered, Track, seen
+
+LONG = Numbered(".mp4", "libx264", "yuv420p", frames=250, group=33, tracks=(Track("aac", "stereo"),),
+                options={"preset": "veryfast", "bf": "2"}, size=(320, 180))  # fmt: skip
+INTRA = Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True, frames=250, size=(512, 288))
+INTERLACED = Numbered(codec="mpeg2video", pixels="yuv422p", rate=Fraction(25), frames=250, size=(320, 180),
+                      options={"flags": "+ilme+ildct", "b": "10M"})  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _tests_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # to the workers
+
+
+@dataclass(frozen=True)
+class Troubled:
+    """A task that does something to its worker the first so many times that it is carried out."""
+
+    name: str
+    what: str
+    times: int
+
+    def carry_out(self, folder: str, advance: Callable[[int], None]) -> Result:
+        for number in range(self.times):
+            try:
+                os.close(os.open(os.path.join(folder, f"{self.name}.{number}"), os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                continue
+            if self.what == "dies":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if self.what == "stops":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            raise BadMedia("it makes no sense")
+        return Result((), {"done": True})
+
+
+@pytest.mark.parametrize("film", [LONG, INTRA, INTERLACED], ids=["long groups", "intra", "interlaced"])
+def test_spans_of_many_workers_are_one_film(film: Numbered, tmp_path: Path) -> None:
+    path = film.write(tmp_path / "original")
+    made = proxies(path, tmp_path, executor=Local(5))
+    for rendition in made.renditions:
+        assert seen(rendition.path).numbers == tuple(range(250))
+        assert seen(rendition.path).times == seen(path).times
+    assert made.remarks == ()
+
+
+@pytest.mark.parametrize("film", [LONG, INTRA], ids=["long groups", "intra"])
+def test_spans_tile_a_film_and_begin_with_whole_groups(film: Numbered, tmp_path: Path) -> None:
+    picture = examine(OnDisk(str(film.write(tmp_path / "original"))).open).picture
+    assert picture is not None
+    for most in (24, 48, 96, 250, 1000):
+        spans = plan_spans(picture, most, 24)
+        assert [span.first for span in spans] == [0, *(s.first + s.count for s in spans[:-1])]
+        assert spans[-1].first + spans[-1].count == 250
+        assert all(span.first % 24 == 0 for span in spans)
+        assert [time for span in spans for time in span.times] == list(picture.times)
+        assert all(span.seek in picture.times and span.seek <= span.times[0] for span in spans)
+
+
+def test_what_an_earlier_run_finished_is_not_made_again(tmp_path: Path) -> None:
+    path = INTRA.write(tmp_path / "original")
+    first = proxies(path, tmp_path)
+    before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "work").iterdir()}
+    next((tmp_path / "work").glob("*.mov")).unlink()
+    again = proxies(path, tmp_path)
+    after = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "work").iterdir()}
+    assert [each.path for each in again.renditions] == [each.path for each in first.renditions]
+    changed = {name for name in before if before[name] != after[name]}
+    assert {name.rpartition(".")[2] for name in changed} == {"mov", "json"}
+
+
+@pytest.mark.parametrize("what", ["dies", "stops"])
+def test_a_worker_that_is_lost_costs_a_try(what: str, tmp_path: Path) -> None:
+    (outcome,) = _run([Troubled("task", what, 1)], tmp_path)
+    assert outcome.result == Result((), {"done": True})
+    assert len(outcome.remarks) == 1
+
+
+@pytest.mark.parametrize("what", ["dies", "stops"])
+def test_a_task_that_loses_two_workers_has_failed_and_the_others_go_on(what: str, tmp_path: Path) -> None:
+    tasks = [Troubled("bad", what, 2), *(Troubled(f"good{number}", what, 0) for number in range(5))]
+    outcomes = {outcome.task.name: outcome for outcome in _run(tasks, tmp_path)}
+    assert isinstance(outcomes.pop("bad").result, BadMedia)
+    assert [outcome.result.facts for outcome in outcomes.values()] == [{"done": True}] * 5
+
+
+def test_a_task_that_makes_no_sense_is_tried_once(tmp_path: Path) -> None:
+    (outcome,) = _run([Troubled("task", "raises", 1)], tmp_path)
+    assert isinstance(outcome.result, BadMedia)
+    assert str(outcome.result) == "it makes no sense"
+
+
+def test_whoever_stops_listening_ends_the_workers(tmp_path: Path) -> None:
+    tasks = [Troubled("quick", "none", 0), Troubled("slow", "stops", 1)]
+    running = Local(2, silence_s=60).run(tasks, str(tmp_path), lambda _: None)
+    next(running)
+    running.close()
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    assert children == []
+
+
+def test_packets_are_read_as_they_were_written(tmp_path: Path) -> None:
+    packets = [Coded(-1024, 1024, True, b""), Coded(0, 1, False, b"picture"), Coded(1 << 40, 7, True, bytes(70_000))]
+    with open(tmp_path / "packets", "wb") as file:
+        writer = PacketWriter(file, b"head")
+        for packet in packets:
+            writer.put(packet)
+    with open(tmp_path / "packets", "rb") as file:
+        reader = PacketReader(file)
+        assert reader.extradata == b"head"
+        assert list(reader) == packets
+
+
+@pytest.mark.parametrize("length", [0, 10, 19, 24, 40, 60])
+def test_packets_that_were_cut_off_are_refused(length: int, tmp_path: Path) -> None:
+    with open(tmp_path / "packets", "wb") as file:
+        PacketWriter(file, b"head").put(Coded(0, 1, True, b"a picture that is longer than the cut"))
+    os.truncate(tmp_path / "packets", length)
+    with open(tmp_path / "packets", "rb") as file, pytest.raises(Corrupt):
+        list(PacketReader(file))
+
+
+def _run(tasks: list[Troubled], folder: Path) -> Iterator[Outcome]:
+    return Local(2, silence_s=2.0).run(tasks, str(folder), lambda _: None)
