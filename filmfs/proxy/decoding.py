@@ -12,11 +12,14 @@ from fractions import Fraction
 from typing import Protocol
 
 import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
 from filmfs.proxy.looking import Opener
 from filmfs.proxy.originals import Picture, opened
 
+_VAIN_MAX = 4  # a span may have a quarter of its length decoded in vain before it
 _BACK_S = Fraction(1)  # how much earlier it is sought when the container went too far
 
 
@@ -57,12 +60,19 @@ class Decoder(Protocol):
 
 
 class FFmpegDecoder:
-    """The whole picture, by FFmpeg."""
+    """The whole picture, by FFmpeg. The original stays open until `close`: to open one may take as long as a second."""
 
     def __init__(self, opener: Opener, picture: Picture, threads: int = 1) -> None:
         self._opener = opener
         self._picture = picture
         self._threads = threads
+        self._container: InputContainer | None = None
+
+    def close(self) -> None:
+        """Lets the original go."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
 
     def pictures(self, span: Span) -> Iterator[Shown]:
         """See Decoder."""
@@ -109,36 +119,44 @@ class FFmpegDecoder:
 
     def _frames(self, seek: int | None) -> Iterator[tuple["av.VideoFrame", bool]]:
         """What is decoded from a picture on; None: from the beginning."""
-        base = self._picture.time_base
+        begins = self._picture.times[0]
         back = 0
         while True:
-            with opened(self._opener) as container:
-                stream = container.streams.video[self._picture.stream]
-                stream.thread_type = "FRAME" if self._threads > 1 else "NONE"
-                stream.codec_context.thread_count = self._threads
-                if self._picture.codec == "mjpeg":
-                    stream.codec_context.options = {"err_detect": "explode"}  # else it conceals and says nothing
-                sought = seek is not None and seek > self._picture.times[0]
-                if sought and seek is not None:
-                    try:
-                        container.seek(seek - back, stream=stream)
-                    except av.FFmpegError:
-                        sought = False
-                coming = _decoded(container, stream)
-                first = next(coming, None)
-                is_late = first is None or first[0].pts is None or (seek is not None and first[0].pts > seek)
-                if sought and is_late and seek is not None and seek - back > self._picture.times[0]:
-                    back = max(2 * back, round(_BACK_S / base))
-                    continue
-                if first is not None:
-                    yield first
-                    yield from coming
-                return
+            wanted = None if seek is None else max(begins, seek - back)
+            container, stream = self._at(wanted)
+            coming = _decoded(container, stream)
+            first = next(coming, None)
+            is_late = first is None or first[0].pts is None or (seek is not None and first[0].pts > seek)
+            if not is_late or wanted is None or wanted == begins:
+                break
+            back = max(2 * back, round(_BACK_S / self._picture.time_base))
+        if first is not None:
+            yield first
+            yield from coming
+
+    def _at(self, time: int | None) -> tuple[InputContainer, VideoStream]:
+        """The original, so that decoding goes on at a picture or before it."""
+        is_first = time is None or time == self._picture.times[0]
+        if self._container is not None and is_first:
+            self.close()
+        if self._container is None:
+            self._container = opened(self._opener)
+            stream = self._container.streams.video[self._picture.stream]
+            stream.thread_type = "FRAME" if self._threads > 1 else "NONE"
+            stream.codec_context.thread_count = self._threads
+            if self._picture.codec == "mjpeg":
+                stream.codec_context.options = {"err_detect": "explode"}  # else it conceals and says nothing
+        stream = self._container.streams.video[self._picture.stream]
+        if not is_first and time is not None:
+            try:
+                self._container.seek(time, stream=stream)
+            except av.FFmpegError:  # it cannot be sought in: from the beginning, then
+                self.close()
+                return self._at(None)
+        return self._container, stream
 
 
-def _decoded(
-    container: "av.container.InputContainer", stream: "av.video.stream.VideoStream"
-) -> Iterator[tuple["av.VideoFrame", bool]]:
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[tuple["av.VideoFrame", bool]]:
     """Pictures as they come, each with whether it is damaged; packets that cannot be decoded are passed over."""
     lenient = None
     packets = container.demux(stream)
@@ -167,16 +185,17 @@ def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0) -> 
     """All pictures in spans of about `most`, whose lengths but the last's are multiples of `whole` frames.
 
     A span begins where the least is decoded in vain before it: at a picture with which decoding can begin, or a few
-    after it.
+    after it. Where nearly as much would be decoded in vain as the span is long, it is part of the one before.
     """
     total = picture.frames
-    if picture.is_counted or total <= most:
-        return [_span(picture, 0, total, 0)]
     cuts, step = [0], max(1, most // whole) * whole
-    while total - cuts[-1] > step + step // 2:
-        about = cuts[-1] + step
+    about = step
+    while not picture.is_counted and total - about > step // 2:
         near = range(about - step // 4 // whole * whole, about + step // 4 + 1, whole)
-        cuts.append(min(near, key=lambda cut: (cut - _start(picture, cut), abs(cut - about))))
+        cut = min(near, key=lambda cut: (cut - _start(picture, cut), abs(cut - about)))
+        if (cut - _start(picture, cut)) * _VAIN_MAX <= step:
+            cuts.append(cut)
+        about = max(cut, about) + step
     return [_span(picture, first, end, neighbours) for first, end in zip(cuts, [*cuts[1:], total], strict=True)]
 
 

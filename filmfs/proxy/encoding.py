@@ -121,17 +121,12 @@ class PictureEncoder:
 class SoundPlan:
     """A sound track of a rendition: of which tracks of the original (several: each is a channel), and how coded."""
 
-    recipe: Recipe
     tracks: tuple[Sound, ...]
     codec: str
+    options: tuple[tuple[str, str], ...]
     rate: int
     layout: str
     bit_rate: int | None
-
-    @property
-    def is_coded(self) -> bool:
-        """Whether its packets hold more than samples."""
-        return not self.codec.startswith("pcm_")
 
 
 def plan_sounds(original: Original, recipe: Recipe) -> list[SoundPlan]:
@@ -159,4 +154,5 @@ def _sound_plan(recipe: Recipe, tracks: tuple[Sound, ...], layout: str, channels
     if codec == "aac" and rate not in _AAC_RATES:
         rate = 48_000
     bit_rate = recipe.sound_bit_rate * channels if recipe.sound_bit_rate else None
-    return SoundPlan(recipe, tracks, codec, rate, layout, bit_rate)
+    options = () if codec.startswith("pcm_") else recipe.sound_options
+    return SoundPlan(tracks, codec, options, rate, layout, bit_rate)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
@@ -23,6 +24,8 @@ from filmfs.proxy.tasks import Result, Task, done_before, tell
 _SILENCE_S = 120.0
 _TRIES = 2
 _LENGTH = struct.Struct("<I")
+# glibc gives memory of this size back at once and takes it anew for each picture, which costs 3 %.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,79 +79,95 @@ class _Worker:
     process: "subprocess.Popen[bytes]"
     heard: float
     task: Task | None = None
+    tries: int = 0
+    remarks: tuple[str, ...] = ()
     got: bytearray = field(default_factory=bytearray)
 
 
 class Local:
-    """Processes of this machine, which give way to all others."""
+    """Processes of this machine, which give way to all others. They stay between runs; `close` ends them."""
 
     def __init__(self, workers: int | None = None, *, silence_s: float = _SILENCE_S, nice: int = 10) -> None:
         """`workers` None: as many as this process may use cores. `silence_s`: how long one may tell nothing."""
         self.workers = workers or len(os.sched_getaffinity(0))
         self._silence_s = silence_s
         self._nice = nice
+        self._pool: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Has the workers make themselves ready."""
+        while len(self._pool) < self.workers:
+            self._hire()
+
+    def close(self) -> None:
+        """Ends all workers."""
+        for worker in list(self._pool):
+            self._let_go(worker)
 
     def run(self, tasks: Iterable[Task], folder: str, advance: Callable[[int], None]) -> Iterator[Outcome]:
         """See Executor."""
-        pool = _Pool(self.workers, self._silence_s, self._nice, folder)
         try:
-            yield from pool.run(tasks, advance)
+            yield from self._run(tasks, folder, advance)
         finally:
-            pool.close()
+            for worker in [each for each in self._pool if each.task is not None]:
+                self._let_go(worker)
 
-
-class _Pool:
-    def __init__(self, workers: int, silence_s: float, nice: int, folder: str) -> None:
-        self._most, self._silence_s, self._nice, self._folder = workers, silence_s, nice, folder
-        self._workers: list[_Worker] = []
-        self._selector = selectors.DefaultSelector()
-
-    def run(self, tasks: Iterable[Task], advance: Callable[[int], None]) -> Iterator[Outcome]:
+    def _run(self, tasks: Iterable[Task], folder: str, advance: Callable[[int], None]) -> Iterator[Outcome]:
         waiting: deque[tuple[Task, int, tuple[str, ...]]] = deque((task, _TRIES, ()) for task in tasks)
-        tried: dict[int, tuple[int, tuple[str, ...]]] = {}
-        while waiting or any(worker.task is not None for worker in self._workers):
+        while waiting or any(worker.task is not None for worker in self._pool):
             while waiting and (worker := self._idle()) is not None:
-                task, tries, remarks = waiting.popleft()
-                tried[id(worker)] = tries, remarks
-                worker.task, worker.heard = task, time.monotonic()
-                _send(worker.process.stdin, task)
+                worker.task, worker.tries, worker.remarks = waiting.popleft()
+                worker.heard = time.monotonic()
+                _send(worker.process.stdin, (worker.task, folder))
             for worker, message in self._messages():
-                tries, remarks = tried[id(worker)]
                 if isinstance(message, int):
                     advance(message)
                     continue
                 ended, worker.task = worker.task, None
                 assert ended is not None
                 if isinstance(message, str):  # the worker is gone
-                    remarks = (*remarks, message)
-                    if tries > 1:
-                        waiting.appendleft((ended, tries - 1, remarks))
-                        continue
-                    message = BadMedia(message)
-                yield Outcome(ended, message, remarks)
+                    remarks = (*worker.remarks, message)
+                    if worker.tries > 1:
+                        waiting.appendleft((ended, worker.tries - 1, remarks))
+                    else:
+                        yield Outcome(ended, BadMedia(message), remarks)
+                    continue
+                yield Outcome(ended, message, worker.remarks)
 
     def _idle(self) -> _Worker | None:
-        for worker in self._workers:
-            if worker.task is None:
-                return worker
-        if len(self._workers) >= self._most:
-            return None
-        command = [sys.executable, "-P", "-m", "filmfs.proxy.worker", self._folder, str(self._nice)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        idle = next((worker for worker in self._pool if worker.task is None), None)
+        return idle or (self._hire() if len(self._pool) < self.workers else None)
+
+    def _hire(self) -> _Worker:
+        command = [sys.executable, "-P", "-m", "filmfs.proxy.worker", str(self._nice)]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **_KEEP_MEMORY},
+        )
         worker = _Worker(process, time.monotonic())
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        self._workers.append(worker)
+        self._pool.append(worker)
         return worker
 
     def _messages(self) -> Iterator[tuple[_Worker, Any]]:
+        """What workers say: frames that they did, a result or an error; text when one is gone that had a task."""
         for key, _ in self._selector.select(min(1.0, self._silence_s / 4)):
             worker: _Worker = key.data
             data = os.read(key.fd, 1 << 16)
             worker.heard = time.monotonic()
             if not data:
                 yield from self._lost(worker, f"a worker died ({_ended(worker.process)})")
-                continue
             worker.got += data
             while len(worker.got) >= _LENGTH.size:
                 (length,) = _LENGTH.unpack(worker.got[: _LENGTH.size])
@@ -158,7 +177,7 @@ class _Pool:
                 del worker.got[: _LENGTH.size + length]
                 yield worker, message
         now = time.monotonic()
-        for worker in list(self._workers):
+        for worker in list(self._pool):
             if worker.task is not None and now - worker.heard > self._silence_s:
                 yield from self._lost(worker, f"a worker told nothing for {self._silence_s:.0f} s and was killed")
 
@@ -176,13 +195,9 @@ class _Pool:
         self._selector.unregister(process.stdout)
         process.stdout.close()
         if process.stdin is not None:
-            process.stdin.close()
-        self._workers.remove(worker)
-
-    def close(self) -> None:
-        for worker in list(self._workers):
-            self._let_go(worker)
-        self._selector.close()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        self._pool.remove(worker)
 
 
 def _send(pipe: IO[bytes] | None, message: object) -> None:

@@ -24,7 +24,7 @@ from filmfs.proxy.tasks import JoinTask, PictureTask, Result, SoundTask, Task
 
 _SPAN_FRAMES = 240  # of pictures that stand by themselves
 _LONG_SPAN_FRAMES = 960  # of others: some are decoded in vain before a span
-_CHECKED = 12  # pictures of a film that are compared
+_CHECKED = 8  # pictures of a film that are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ Advance = Callable[[int], None]
 @dataclass
 class _Pieces:
     spans: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    sounds: tuple[tuple[str, int], ...] = ()  # files, and how much padding each has
+    sounds: dict[SoundPlan, tuple[str, int]] = field(default_factory=dict)  # files, and how much padding each has
     damaged: list[int] = field(default_factory=list)
     signatures: dict[int, tuple[int, ...]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -124,7 +124,9 @@ def _tasks(
     tasks: list[Task] = []
     near = tuple(sorted({number + step for number in checked for step in (-1, 0, 1)}))
     if original.picture is not None:
-        for span in _spans(original, pictures, workers):
+        spans = _spans(original, pictures, workers)
+        threads = max(1, workers // len(spans))  # where a film cannot be split
+        for span in spans:
             end = span.first + span.count
             tasks.append(
                 PictureTask(
@@ -135,9 +137,10 @@ def _tasks(
                     times[span.first : end],
                     tuple(pictures),
                     tuple(number for number in near if span.first <= number < end),
+                    threads,
                 )
             )
-    plans = tuple(plan for each in sounds for plan in each)
+    plans = tuple(dict.fromkeys(plan for each in sounds for plan in each))  # two renditions may have the same
     if plans:
         tasks.insert(min(len(tasks), workers - 1), SoundTask(identity, source, replace(original, picture=None), plans))
     return tasks
@@ -167,8 +170,9 @@ def _collect(pieces: _Pieces, outcome: Outcome) -> None:
         pieces.spans[outcome.task.span.first] = result.files
         pieces.damaged += result.facts["damaged"]
         pieces.signatures.update({int(number): tuple(s) for number, s in result.facts["signatures"].items()})
-    else:
-        pieces.sounds = tuple(zip(result.files, (track["padding"] for track in result.facts["tracks"]), strict=True))
+    elif isinstance(outcome.task, SoundTask):
+        for plan, file, track in zip(outcome.task.plans, result.files, result.facts["tracks"], strict=True):
+            pieces.sounds[plan] = file, track["padding"]
 
 
 def _result(outcome: Outcome, pieces: _Pieces) -> Result:
@@ -188,14 +192,11 @@ def _joins(
     checked: tuple[int, ...],
     pieces: _Pieces,
 ) -> list[JoinTask]:
-    joins, heard = [], 0
+    joins = []
     fine = tuple(number for number in checked if number not in set(pieces.damaged))
     for number, recipe in enumerate(recipes):
+        tracks = tuple(SoundPart(plan, *pieces.sounds[plan]) for plan in sounds[number])
         plan = pictures[number] if pictures else None
-        tracks = tuple(
-            SoundPart(track, *pieces.sounds[heard + position]) for position, track in enumerate(sounds[number])
-        )
-        heard += len(tracks)
         spans = tuple(files[number] for _, files in sorted(pieces.spans.items()))
         unit = plan.unit if plan is not None else Fraction(1)
         wanted = Wanted(times, unit, pieces.signatures, fine if plan is not None else (), len(tracks))

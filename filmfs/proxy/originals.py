@@ -16,7 +16,8 @@ from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
 from filmfs.proxy.looking import Opener, look_at_packets, look_at_tables
 
-_LOOKED_AT = 12  # pictures that are decoded to see what they are
+_LOOKED_AT = 1  # pictures that are decoded to see what they are
+_LOOKED_AT_IN_DOUBT = 12
 _INTRA = {
     "prores",
     "dnxhd",
@@ -164,11 +165,15 @@ def _picture(opener: Opener, container: "av.container.InputContainer", stream: V
         raise BadMedia("no decoder here for its pictures")
     number = container.streams.video.index(stream)
     looked = look_at_tables(opener, stream) if container.format.name.startswith(_QUICKTIME) else None
+    is_sure = looked is not None
     looked = looked or look_at_packets(container, stream)
     if not looked.times and looked.is_trusted:
         raise BadMedia("it has no frames")
-    with opened(opener) as again:
-        seen = _first_pictures(again, again.streams.video[number])
+    if is_sure:
+        seen = _first_pictures(container, stream, _LOOKED_AT)
+    else:  # its packets are through
+        with opened(opener) as again:
+            seen = _first_pictures(again, again.streams.video[number], _LOOKED_AT_IN_DOUBT)
     if not seen.decoded:
         raise BadMedia("none of its first pictures can be decoded")
     first = seen.first
@@ -215,13 +220,17 @@ class _Seen:
         return self.decoded == promised or (None not in self.decoded and set(self.decoded) <= set(times))
 
 
-def _first_pictures(container: "av.container.InputContainer", stream: VideoStream) -> _Seen:
+def _first_pictures(container: "av.container.InputContainer", stream: VideoStream, most: int) -> _Seen:
+    """Decodes some; of one alone no decoder waits for those that follow."""
     stream.thread_type = "NONE"
     seen = _Seen(None, [], False, False)
     try:
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
+                if most == 1 and not frames and packet.size:
+                    frames = stream.codec_context.decode(None)
+                    stream.codec_context.flush_buffers()
             except av.FFmpegError:
                 seen.had_errors = True
                 continue
@@ -229,7 +238,7 @@ def _first_pictures(container: "av.container.InputContainer", stream: VideoStrea
                 seen.first = seen.first or frame
                 seen.decoded.append(frame.pts)
                 seen.is_interlaced = seen.is_interlaced or frame.interlaced_frame
-            if len(seen.decoded) >= _LOOKED_AT:
+            if len(seen.decoded) >= most:
                 break
     except av.FFmpegError:
         seen.had_errors = True

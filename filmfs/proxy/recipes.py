@@ -85,7 +85,7 @@ THUMBNAIL = Recipe(
     group_s=Fraction(1),
     picture_options=(*_WEB, ("crf", "25")),
     sound_options=_AAC,
-    sound_bit_rate=48_000,
+    sound_bit_rate=64_000,
     channels_max=2,
     stills=("poster", "filmstrip"),
 )
@@ -97,10 +97,10 @@ PREVIEW = Recipe(
     "yuv420p",
     "aac",
     "aac",
-    group_s=Fraction(2),
+    group_s=Fraction(1),
     picture_options=(*_WEB, ("crf", "23")),
     sound_options=_AAC,
-    sound_bit_rate=80_000,
+    sound_bit_rate=64_000,  # the thumbnail's, so that it is encoded once
     channels_max=2,
 )
 EDITORIAL_PRORES = Recipe(

@@ -271,8 +271,7 @@ def set_up_sound(context: AudioCodecContext, plan: SoundPlan) -> None:
     context.thread_count = 1
     if plan.bit_rate:
         context.bit_rate = plan.bit_rate
-    if plan.is_coded:
-        context.options = dict(plan.recipe.sound_options)
+    context.options = dict(plan.options)
 
 
 def _interleaved(parts: list[bytes], width: int) -> bytes:

@@ -46,6 +46,7 @@ class PictureTask:
     times: tuple[tuple[int, int], ...]
     plans: tuple[PicturePlan, ...]
     checked: tuple[int, ...]
+    threads: int = 1  # with which it is decoded
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class PictureTask:
         """Makes the files. Raises BadMedia."""
         order = sorted(range(len(self.plans)), key=lambda each: -self.plans[each].size.width)
         fitter = Fitter(self.picture, [self.plans[each].size for each in order])
-        decoder = FFmpegDecoder(self.source.open, self.picture)
+        decoder = _decoder(self)
         damaged: list[int] = []
         signatures: dict[int, list[int]] = {}
         names = tuple(f"{self.name}-{number}" for number in range(len(self.plans)))
@@ -87,6 +88,19 @@ class PictureTask:
     def _note(self, shown: Shown, damaged: list[int]) -> None:
         if shown.is_damaged and 0 <= shown.number < self.span.count:
             damaged.append(self.span.first + shown.number)
+
+
+_open: list[tuple[tuple[object, ...], FFmpegDecoder]] = []
+
+
+def _decoder(task: PictureTask) -> FFmpegDecoder:
+    """A decoder of the task's film: the last one that was used here, if it is that."""
+    key = task.identity, task.source, task.threads
+    if not _open or _open[0][0] != key:
+        while _open:
+            _open.pop()[1].close()
+        _open.append((key, FFmpegDecoder(task.source.open, task.picture, task.threads)))
+    return _open[0][1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ _LENGTH = struct.Struct("<I")
 _TELL_S = 0.2
 
 
-def serve(tasks: BinaryIO, answers: BinaryIO, folder: str) -> None:
+def serve(tasks: BinaryIO, answers: BinaryIO) -> None:
     """Until no more tasks come."""
 
     def send(message: object) -> None:
@@ -35,7 +35,7 @@ def serve(tasks: BinaryIO, answers: BinaryIO, folder: str) -> None:
             told, frames = time.monotonic(), 0
 
     while head := tasks.read(_LENGTH.size):
-        task = pickle.loads(tasks.read(_LENGTH.unpack(head)[0]))
+        task, folder = pickle.loads(tasks.read(_LENGTH.unpack(head)[0]))
         result = carried_out(task, folder, advance)
         send(frames)
         frames = 0
@@ -49,11 +49,10 @@ def _plain(error: FilmFSError) -> FilmFSError:
 
 def main() -> None:
     """Its output belongs to the answers alone: libraries that print to it write to its error output."""
-    folder, nice = sys.argv[1:3]
-    os.nice(int(nice))
+    os.nice(int(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers, folder)
+    serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":

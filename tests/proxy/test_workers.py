@@ -56,7 +56,8 @@ class Troubled:
 @pytest.mark.parametrize("film", [LONG, INTRA, INTERLACED], ids=["long groups", "intra", "interlaced"])
 def test_spans_of_many_workers_are_one_film(film: Numbered, tmp_path: Path) -> None:
     path = film.write(tmp_path / "original")
-    made = proxies(path, tmp_path, executor=Local(5))
+    with Local(5) as workers:
+        made = proxies(path, tmp_path, executor=workers)
     for rendition in made.renditions:
         assert seen(rendition.path).numbers == tuple(range(250))
         assert seen(rendition.path).times == seen(path).times
@@ -111,9 +112,10 @@ def test_a_task_that_makes_no_sense_is_tried_once(tmp_path: Path) -> None:
 
 def test_whoever_stops_listening_ends_the_workers(tmp_path: Path) -> None:
     tasks = [Troubled("quick", "none", 0), Troubled("slow", "stops", 1)]
-    running = Local(2, silence_s=60).run(tasks, str(tmp_path), lambda _: None)
-    next(running)
-    running.close()
+    with Local(2, silence_s=60) as workers:
+        running = workers.run(tasks, str(tmp_path), lambda _: None)
+        next(running)
+        running.close()
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     assert children == []
 
@@ -140,4 +142,5 @@ def test_packets_that_were_cut_off_are_refused(length: int, tmp_path: Path) -> N
 
 
 def _run(tasks: list[Troubled], folder: Path) -> Iterator[Outcome]:
-    return Local(2, silence_s=2.0).run(tasks, str(folder), lambda _: None)
+    with Local(2, silence_s=2.0) as workers:
+        yield from workers.run(tasks, str(folder), lambda _: None)

@@ -41,7 +41,7 @@ def test_even_numbers_are_no_farther_than_one() -> None:
 def test_each_size_has_a_recipe_and_all_that_changes_bytes_changes_its_identity() -> None:
     assert [RECIPES[each].name for each in ProxyResolution] == ["thumbnail", "preview", "editorial"]
     assert len({recipe.identity for recipe in RECIPES.values()}) == 3
-    assert replace(PREVIEW, group_s=Fraction(1)).identity != PREVIEW.identity
+    assert replace(PREVIEW, group_s=Fraction(2)).identity != PREVIEW.identity
     assert replace(PREVIEW, name="mine").identity == PREVIEW.identity
 
 
