@@ -27,6 +27,7 @@ from filmfs.core.errors import FilmFSError
 from filmfs.store.blobs import Blobs
 from filmfs.store.check import StoreCheck, Work, listed_files
 from filmfs.store.check_bytes import BytesCheck
+from filmfs.store.check_derived import check_derived
 from filmfs.store.database import TABLES, Database, Snapshot, counter_key
 from filmfs.store.findings import Damaged, FaultKind, Finding, Findings, Meter, Progress, Reading, silent
 from filmfs.versioning.check import Points, PointsCheck, check_changes, check_commits, check_xattrs, read_points
@@ -210,6 +211,7 @@ class _Walk:
         rows.run()
         if rows.links_in_doubt:
             LinksCheck(reading, self.points).run()
+        check_derived(reading, rows.referenced)
         store = StoreCheck(reading, database, blobs, rows.referenced)
         store.run(listed)
         check_xattrs(reading)

@@ -4,7 +4,6 @@ Events of picture and sound become pieces that begin wherever either does. A tra
 goes on in the event before it. What has no film is refused: a rendered movie lacks nothing.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,45 +14,11 @@ from filmfs.archive.assembly import Assembly, Piece
 from filmfs.archive.library import Library
 from filmfs.archive.programme import first_frame, sound_track
 from filmfs.core.errors import BadMedia
-from filmfs.core.ports import ByteSource
 from filmfs.cutlists import model
 from filmfs.media.rendering import PictureSource, RenderEvent, SoundSource, Transition
 from filmfs.store.contents import Contents
 from filmfs.store.exporting import Stored
-
-
-class StoredFile(io.RawIOBase):
-    """A stored file as an open file, for libraries that read those."""
-
-    def __init__(self, source: ByteSource) -> None:
-        super().__init__()
-        self._source = source
-        self._at = 0
-
-    def readable(self) -> bool:
-        """It can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """It can be read anywhere."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """See io.IOBase."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """See io.IOBase."""
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        """See io.RawIOBase."""
-        left = max(0, self._source.size - self._at)
-        data = self._source.read(self._at, left if size < 0 else min(size, left))
-        self._at += len(data)
-        return data
+from filmfs.store.reading import StoredFile
 
 
 @dataclass(frozen=True, slots=True)

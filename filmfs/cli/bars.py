@@ -24,6 +24,16 @@ def of_bytes(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def of_frames(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with frames and their rate; call what it gives with the frames just done."""
+    rate = TextColumn("{task.completed}/{task.total} frames, {task.speed:.0f} fps")
+    columns = (TextColumn("{task.description}"), BarColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
 def of_steps(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """A bar for work in several parts; call what it gives with what is done, the total, and what it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))

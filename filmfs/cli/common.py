@@ -72,6 +72,17 @@ class Output:
             yield advance
 
     @contextmanager
+    def frames(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """The same with frames."""
+        if not self._is_watched:
+            yield lambda done: None
+            return
+        from filmfs.cli import bars
+
+        with bars.of_frames(title, total) as advance:
+            yield advance
+
+    @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Says on a terminal what is going on while there is nothing to count."""
         if not self._is_watched:

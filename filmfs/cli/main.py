@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from filmfs import __version__
-from filmfs.cli import branches, clips, conforming, files, mounting, soundness
+from filmfs.cli import branches, clips, conforming, files, mounting, proxies, soundness
 from filmfs.cli.common import fail, help_if_bare, new_app
 from filmfs.core.errors import FilmFSError, Usage, from_os_error
 
@@ -24,7 +24,7 @@ def _top(ctx: typer.Context, version: bool = typer.Option(False, "--version", he
     help_if_bare(ctx)
 
 
-for _family in (files, branches, clips, conforming, mounting, soundness):
+for _family in (files, branches, clips, conforming, proxies, mounting, soundness):
     _family.add_to(app)
 
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import lmdb
@@ -34,7 +34,10 @@ TABLES = (
     b"blob",
     b"xattrs",
     b"journal",  # see store.ingest
+    b"derived",  # see store.derived
+    b"renditions",
 )
+_LATER = (b"derived", b"renditions")  # not in archives that were made before these were
 _MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # the first that the process may map
 _MEND_S = 0.2  # the owner waits so long for other threads' views to end, and tries again later
 _MENDED_S = 5.0  # other threads wait so long for the owner
@@ -55,6 +58,8 @@ class Transaction:
 
     def get(self, table: bytes, key: Key) -> Any | None:
         """The value under `key`, or None. Raises Corrupt."""
+        if table not in self._tables:
+            return None
         raw = self.raw.get(key, db=self._tables[table])
         return None if raw is None else records.unpack(table, key, raw)
 
@@ -72,6 +77,8 @@ class Transaction:
 
     def scan(self, table: bytes, prefix: bytes = b"", start: bytes | None = None) -> Iterator[tuple[Key, bytes]]:
         """Keys that begin with `prefix`, from `start` on, in order, each with its raw record (see `value`)."""
+        if table not in self._tables:
+            return
         with self.raw.cursor(db=self._tables[table]) as cursor:
             if not cursor.set_range(start if start is not None else prefix):
                 return
@@ -94,7 +101,7 @@ class Transaction:
 
     def count(self, table: bytes) -> int:
         """How many records the table holds."""
-        return int(self.raw.stat(self._tables[table])["entries"])
+        return int(self.raw.stat(self._tables[table])["entries"]) if table in self._tables else 0
 
     value = staticmethod(records.unpack)
     """The value of a raw record that a scan gave: `value(table, key, raw)`. Raises Corrupt."""
@@ -159,7 +166,10 @@ class Database:
                 break
         if not self.readonly:
             self._env.reader_check()  # readers that were killed would keep old pages for ever
-        self._tables = {name: self._env.open_db(name, create=create) for name in TABLES}
+        self._tables = {}
+        for name in TABLES:
+            with suppress(lmdb.NotFoundError, lmdb.ReadonlyError) if name in _LATER else nullcontext():
+                self._tables[name] = self._env.open_db(name, create=create or not self.readonly)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

@@ -66,8 +66,10 @@ def journal_key(path: bytes, stat: os.stat_result) -> bytes:
 class Ingest:
     """One run of taking files in. Call `flush` at the end; what was not flushed is forgotten."""
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
+    def __init__(self, database: Database, blobs: Blobs, *, is_noted: bool = True) -> None:
+        """`is_noted`: sources are noted in the journal, for a run that goes on after this one was cut off."""
         self._database = database
+        self._is_noted = is_noted
         self._blobs = blobs
         self._batch: list[_Staged] = []
         self._batch_bytes = 0
@@ -130,7 +132,8 @@ class Ingest:
         self._database.transact(clear)
 
     def _record(self, transaction: Transaction, entry: _Staged) -> bool:
-        transaction.put(JOURNAL, entry.journal, entry.content)
+        if self._is_noted:
+            transaction.put(JOURNAL, entry.journal, entry.content)
         if not put_content(transaction, entry.content, entry.map, entry.leaves):
             return False
         if entry.blob is not None:

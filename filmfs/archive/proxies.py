@@ -1,0 +1,167 @@
+"""Proxies of what an archive holds: which there are, and making those that are missing.
+
+A proxy belongs to an original's content and a recipe, wherever that content is: all branches and copies share it. So
+nothing of a name or of what lies beside a film is in it: time code and reel are those that the film's own bytes say.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from blake3 import blake3
+
+from filmfs.archive.opening import Archive, ingesting
+from filmfs.core.errors import BadMedia, BadTimecode, Busy, from_os_error
+from filmfs.core.ids import ContentId
+from filmfs.proxy.executors import Executor
+from filmfs.proxy.making import Making, Rendition, make
+from filmfs.proxy.originals import Labels, Original, examine
+from filmfs.proxy.recipes import Recipe
+from filmfs.proxy.sources import InArchive, open_content
+from filmfs.store.database import Transaction
+from filmfs.store.derived import (
+    Derived,
+    DerivedFile,
+    all_derived,
+    find_derived,
+    original_of,
+    put_derived,
+    recipe_key,
+)
+from filmfs.store.exporting import Stored
+from filmfs.store.ingest import Ingest
+from filmfs.timecode.films import is_film_name, open_film
+
+WORK = "work"
+FILM = "film"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of a film: its proxies by the names of their recipes, and what there is to remark."""
+
+    proxies: dict[str, Derived]
+    damaged: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class Proxies:
+    """The proxies of an open archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def find(self, original: ContentId, recipe: Recipe) -> Derived | None:
+        """What a recipe made of an original, if it did."""
+        with self._archive.database.read() as transaction:
+            return find_derived(transaction, original, recipe_key(recipe.identity))
+
+    def all_of(self, original: ContentId) -> list[Derived]:
+        """All that was made of an original."""
+        with self._archive.database.read() as transaction:
+            return [made for _, made in all_derived(transaction, original)]
+
+    def is_proxy(self, content: ContentId) -> bool:
+        """Whether these bytes are a proxy's, which is not proxied again."""
+        with self._archive.database.read() as transaction:
+            return original_of(transaction, content) is not None
+
+    def missing(self, original: ContentId, recipes: Iterable[Recipe]) -> list[Recipe]:
+        """Those that were not made of it yet."""
+        return [recipe for recipe in recipes if self.find(original, recipe) is None]
+
+    def examine(self, original: ContentId, name: str) -> Original:
+        """What an original is, with the labels that its bytes say. Raises BadMedia."""
+        found = examine(lambda: open_content(self._archive.contents, original))
+        return replace(found, labels=_labels(self._archive, original, name) or found.labels)
+
+    def make(
+        self,
+        original: ContentId,
+        found: Original,
+        recipes: Sequence[Recipe],
+        executor: Executor,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> Made:
+        """Makes proxies of what `examine` found, and keeps them: durable when this returns.
+
+        Raises BadMedia, BadProxy, Busy while another process makes them, and what the archive's disk says.
+        """
+        source, identity = InArchive(self._archive.root, original), f"{original.hex()} {found.labels}"
+        with _folder(self._archive.root, original, recipes) as folder:
+            making = make(identity, source, found, recipes, executor, folder, advance)
+            proxies = self._keep(original, recipes, making)
+            shutil.rmtree(folder, ignore_errors=True)
+        return Made(proxies, making.damaged, making.remarks)
+
+    def _keep(self, original: ContentId, recipes: Sequence[Recipe], making: Making) -> dict[str, Derived]:
+        archive = self._archive
+        with ingesting(archive.root):
+            ingest = Ingest(archive.database, archive.blobs, is_noted=False)
+            kept = []
+            for recipe, rendition in zip(recipes, making.renditions, strict=True):
+                taken = ingest.take(os.fsencode(rendition.path))
+                file = DerivedFile(FILM, taken.content, taken.size, rendition.recipe.suffix)
+                kept.append((recipe, Derived(recipe.name, (file,), _facts(rendition, making))))
+            ingest.flush()
+
+        def record(transaction: Transaction) -> None:
+            for recipe, made in kept:
+                put_derived(transaction, original, recipe_key(recipe.identity), made)
+
+        archive.database.transact(record)
+        return {recipe.name: made for recipe, made in kept}
+
+
+def _labels(archive: Archive, original: ContentId, name: str) -> Labels | None:
+    """The time code and reel that a film's own bytes say; None where it is no film that filmfs reads by itself.
+
+    The name tells what kind of file it is, and no more.
+    """
+    if not is_film_name(name):
+        return None
+    stored = Stored(archive.contents, archive.contents.map_of(original))
+    try:
+        film = open_film(stored, "film" + os.path.splitext(name)[1])
+        counting = film.counting()
+    except (BadMedia, BadTimecode):
+        return None
+    if film.timecode_from == "none":
+        return Labels(None, film.reel)
+    return Labels(str(counting.label(counting.start)), film.reel)
+
+
+def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
+    return {
+        "width": rendition.size[0] if rendition.size is not None else None,
+        "height": rendition.size[1] if rendition.size is not None else None,
+        "frames": rendition.frames,
+        "rate": str(rendition.rate) if rendition.rate is not None else None,
+        "timecode": rendition.labels.timecode,
+        "reel": rendition.labels.reel,
+        "picture": rendition.recipe.picture if rendition.size is not None else None,
+        "damaged": len(making.damaged),
+    }
+
+
+@contextmanager
+def _folder(root: str, original: ContentId, recipes: Sequence[Recipe]) -> Iterator[str]:
+    """Where pieces of the work are; what a run that was cut off left there is used again. Raises Busy."""
+    keys = blake3("".join(recipe.identity for recipe in recipes).encode()).hexdigest(8)
+    folder = os.path.join(root, WORK, f"{original.hex()[:32]}-{keys}")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with open(folder + ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy("another process makes these proxies") from None
+            yield folder
+            with suppress(OSError):
+                os.unlink(folder + ".lock")
+    except OSError as error:
+        raise from_os_error(error, f"working in {folder}") from error
