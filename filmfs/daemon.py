@@ -31,7 +31,7 @@ from filmfs.core.errors import FilmFSError, LostBytes
 from filmfs.mount.flushing import Flusher
 from filmfs.mount.following import follow
 from filmfs.mount.guardian import Guardian
-from filmfs.mount.options import HANDLES, check_mountpoint, check_options, handles_of
+from filmfs.mount.options import OWN, check_mountpoint, check_options, handles_of, lists_of
 from filmfs.mount.session import Session
 from filmfs.mount.table import filmfs_mounts, read_far_ahead
 from filmfs.mount.watchdog import Watchdog
@@ -98,6 +98,7 @@ class Daemon:
             readonly="ro" in options,
             access_times=access_times,
             handles=handles_of(options),
+            lists=lists_of(options),
             status=self.status,
         )
         self._flusher = Flusher(self._fs, self._disk)
@@ -131,7 +132,7 @@ class Daemon:
             await self._live(on_ready)
 
     async def _live(self, on_ready: Callable[[], None]) -> None:
-        self._session.mount(self._mountpoint, {option for option in self._options if not option.startswith(HANDLES)})
+        self._session.mount(self._mountpoint, {option for option in self._options if not option.startswith(OWN)})
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._session.watch)

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.archive.proxies import Made, Proxies
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, command, help_if_bare, new_app, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
@@ -17,14 +16,16 @@ from filmfs.core.ids import ContentId
 from filmfs.core.models import ProxyResolution
 from filmfs.core.paths import parse_place, shown
 from filmfs.core.words import counted
-from filmfs.proxy.executors import Local
-from filmfs.proxy.making import frames_of_work
 from filmfs.proxy.names import is_original_name
 from filmfs.proxy.recipes import RECIPES, Recipe
 from filmfs.proxy.selection import Display, Rendition, select_proxy
 from filmfs.store.derived import Derived
 from filmfs.versioning.rows import Kind
 from filmfs.versioning.view import View
+
+if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
+    from filmfs.archive.proxies import Made, Proxies
+    from filmfs.proxy.executors import Executor
 
 _OWN_TROUBLE = (BadMedia, Busy, SourceUnreadable)  # of one film: the others are made
 
@@ -67,13 +68,17 @@ def make(
     All of a film's are made in one decoding, and are seen when they are whole and checked. What cannot be made is told,
     and the rest goes on.
     """
+    from filmfs.archive.proxies import Proxies
+    from filmfs.proxy.executors import Local
+
     output = Output(as_json, quiet, verbose)
     recipes = _recipes(sizes)
     refresh(archive)
     with Archive(archive, Mode.INGEST) as opened:
         proxies = Proxies(opened)
         films = [film for place in places for film in _films(opened, place)]
-        wanted = {film: proxies.missing(film.content, recipes) for film in films}
+        once = {film.content: film for film in reversed(films)}  # the first name of each content
+        wanted = {film: proxies.missing(film.content, recipes) for film in films if once[film.content] == film}
         wanted = {film: missing for film, missing in wanted.items() if missing and not proxies.is_proxy(film.content)}
         if dry_run:
             _tell_plan(output, wanted, len(films))
@@ -91,8 +96,12 @@ def make(
             raise error
 
 
-def _made(proxies: Proxies, film: _Film, recipes: list[Recipe], workers: Local, output: Output) -> dict[str, Any]:
+def _made(
+    proxies: "Proxies", film: _Film, recipes: list[Recipe], workers: "Executor", output: Output
+) -> dict[str, Any]:
     """Makes one film's, and tells of it."""
+    from filmfs.proxy.making import frames_of_work
+
     try:
         found = proxies.examine(film.content, film.name)
         with output.frames(film.place, frames_of_work(found)) as advance:
@@ -102,7 +111,7 @@ def _made(proxies: Proxies, film: _Film, recipes: list[Recipe], workers: Local, 
     return {"place": film.place, "proxies": [_facts(each) for each in made.proxies.values()], **_remarks(made)}
 
 
-def _remarks(made: Made) -> dict[str, Any]:
+def _remarks(made: "Made") -> dict[str, Any]:
     return {"damaged": list(made.damaged), "remarks": list(made.remarks)}
 
 
@@ -150,6 +159,8 @@ def list_proxies(
     archive: ArchivePath, places: Places, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False
 ) -> None:
     """Say which proxies films have."""
+    from filmfs.archive.proxies import Proxies
+
     output = Output(as_json, quiet, verbose)
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
@@ -180,6 +191,8 @@ def pick(
     verbose: Verbose = False,
 ) -> None:
     """Say which rendition of a film a link, a display and a player can take: the best that is there."""
+    from filmfs.archive.proxies import Proxies
+
     output = Output(as_json, quiet, verbose)
     link = _bits(bandwidth) if bandwidth else 1 << 62
     refresh(archive)
@@ -208,7 +221,7 @@ def _rendition(made: Derived) -> Rendition:
     return Rendition(made.name, facts["width"] or 0, facts["height"] or 0, bits, codec)
 
 
-def _own(opened: Archive, proxies: Proxies, film: _Film) -> Iterator[Rendition]:
+def _own(opened: Archive, proxies: "Proxies", film: _Film) -> Iterator[Rendition]:
     """The original as one that can be picked too."""
     try:
         picture = proxies.examine(film.content, film.name).picture

@@ -5,9 +5,13 @@ import os
 from collections.abc import Iterable
 
 from filmfs.core.errors import Busy, NotADirectory, NotEmpty, NotFound, Refused, Usage
+from filmfs.vfs.lists import Lists
 
 _PASSED_ON = {"allow_other", "allow_root", "ro", "dev", "suid", "nodev", "nosuid", "exec", "noexec", "noatime", "debug"}
 HANDLES = "handles="
+LIST = "list="
+OWN = (HANDLES, LIST)
+"""What options of filmfs's own begin with: the kernel is not told of them."""
 _DIGITS_MAX = 6
 
 
@@ -15,11 +19,22 @@ def check_options(options: Iterable[str]) -> set[str]:
     """Mount options as a set. Raises Usage for one that filmfs does not know."""
     chosen = {option.strip() for group in options for option in group.split(",")} - {"", "rw", "default_permissions"}
     for option in sorted(chosen):
-        if option not in _PASSED_ON and not option.startswith(HANDLES):
-            known = ", ".join(sorted((*_PASSED_ON, f"{HANDLES}N")))
+        if option not in _PASSED_ON and not option.startswith(OWN):
+            known = ", ".join(sorted((*_PASSED_ON, f"{HANDLES}N", f"{LIST}WHAT")))
             raise Usage(f"unknown mount option {option!r}; known are {known}")
     handles_of(chosen)
+    lists_of(chosen)
     return chosen
+
+
+def lists_of(options: Iterable[str]) -> Lists:
+    """What directories list besides their files (`list=none`, `siblings` or `all`). Raises Usage."""
+    said = {option.removeprefix(LIST) for option in options if option.startswith(LIST)}
+    if not said:
+        return Lists.SIBLINGS
+    if len(said) > 1 or not said <= set(Lists):
+        raise Usage(f"{LIST}WHAT is what directories list besides their files: {', '.join(Lists)}")
+    return Lists(said.pop())
 
 
 def handles_of(options: Iterable[str]) -> int:

@@ -98,9 +98,12 @@ class Found:
 IsWritten = Callable[[FileId], bool]
 """Whether somebody writes to a file: what its row says may be old."""
 
+FindProxy = Callable[[str], Found | None]
+"""The proxy that a name beside its original means, as a source."""
+
 
 def clip_asked(
-    view: View, sidecars: Sidecars, is_written: IsWritten, directory: FileId, name: bytes
+    view: View, sidecars: Sidecars, is_written: IsWritten, proxy: FindProxy, directory: FileId, name: bytes
 ) -> tuple[ClipRecipe, Found] | None:
     """The clip that a name in a directory asks for; None when it is no such name.
 
@@ -119,6 +122,9 @@ def clip_asked(
                 raise BeingWritten(f"{shown(entry.name)} is being written")
             source = found(view, sidecars, directory, entry)
             return ClipRecipe(source.source, tuple(asked), suffix.lower()), source
+        made = proxy(stem + suffix)
+        if made is not None:
+            return ClipRecipe(made.source, tuple(asked), suffix.lower()), made
     return None
 
 

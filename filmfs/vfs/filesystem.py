@@ -21,9 +21,9 @@ from filmfs.versioning.tree import Tree
 from filmfs.vfs.changing import ChangingTree
 from filmfs.vfs.closing import Copying
 from filmfs.vfs.handles import FileHandle
+from filmfs.vfs.lists import Lists
 from filmfs.vfs.namespace import SNAPSHOTS, as_bytes
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
-from filmfs.vfs.offers import may_be_offered
 from filmfs.vfs.root import MountRoot
 from filmfs.vfs.transplant import transplant
 
@@ -38,9 +38,12 @@ class FileSystem(ChangingTree):
         readonly: bool = False,
         access_times: bool = True,
         handles: int = 0,
+        lists: Lists = Lists.SIBLINGS,
         status: Callable[[], dict[str, Any]],
     ) -> None:
-        super().__init__(archive, readonly=readonly, access_times=access_times, handles=handles, status=status)
+        super().__init__(
+            archive, readonly=readonly, access_times=access_times, handles=handles, lists=lists, status=status
+        )
         self._root = MountRoot(archive, readonly=readonly)
         archive.busy_checks.append(self._opened.is_busy)
 
@@ -88,9 +91,12 @@ class FileSystem(ChangingTree):
         return self.attributes(self._opened.node(space, file))
 
     def unlink(self, parent: NodeId, name: bytes) -> None:
-        """Takes a name away; a file that is open keeps its bytes until it is closed."""
-        tree, _, directory = self._writable(parent)
+        """Takes a name away; a file that is open keeps its bytes until it is closed. A proxy is hidden."""
+        tree, space, directory = self._writable(parent)
+        if self._hides(tree, space, directory, name):
+            return
         self._refuse_made(tree, parent, directory, name)
+        self._offers.proxies.leave(space, tree, directory, name)
         file, inode = tree.unlink(directory, name, self.history.clock())
         self._lost(tree, file, inode)
 
@@ -112,7 +118,10 @@ class FileSystem(ChangingTree):
             return
         tree, space, directory = self._writable(parent)
         to_tree, to_space, to_directory = self._writable(to)
+        if name == new_name and self._goes_along(tree, space, directory, name, to_space, to_directory):
+            return
         self._refuse_made(tree, parent, directory, name)
+        self._offers.proxies.leave(space, tree, directory, name)
         now = self.history.clock()
         self.changes += 1
         if space != to_space:
@@ -323,8 +332,40 @@ class FileSystem(ChangingTree):
 
     def _refuse_made(self, tree: Tree, parent: NodeId, directory: FileId, name: bytes) -> None:
         """Raises ReadOnly for a name that no file has and that leads to what is made of one."""
-        if may_be_offered(name) and tree.find(directory, name) is None and self.offers(parent, name):
+        if self._offers.may_be(name) and tree.find(directory, name) is None and self.offers(parent, name):
             raise ReadOnly(f"{shown(name)} is made of what is beside it, and cannot be moved or removed")
+
+    def _hides(self, tree: Tree, space: Space, directory: FileId, name: bytes) -> bool:
+        """Whether a name was a proxy's, which is not shown any more."""
+        proxies = self._offers.proxies
+        if not proxies.is_name(name) or tree.find(directory, name) is not None:
+            return False
+        if proxies.forget_left(space, directory, name):
+            return True
+        found = proxies.find(space, tree, directory, name)
+        made = self._offers.derived.at(found.node) if found is not None else None
+        if made is None:
+            return False
+        _, file, _ = made.key
+        node = self._opened.node(space, file)
+        reference = proxies.hide(tree, file, name)
+        self._opened.put_inode(tree, node, self._opened.inode(node).changed(xattrs=reference))
+        self.changes += 1
+        return True
+
+    def _goes_along(
+        self, tree: Tree, space: Space, directory: FileId, name: bytes, to_space: Space, to: FileId
+    ) -> bool:
+        """Whether a name is a proxy's, which goes where its original goes: to move it by itself changes nothing."""
+        proxies = self._offers.proxies
+        if not proxies.is_name(name) or tree.find(directory, name) is not None:
+            return False
+        found = proxies.find(space, tree, directory, name)
+        if found is None:
+            return False
+        proxies.forget_left(space, directory, name)
+        proxies.arrive(to_space, to, name, found)
+        return True
 
     def _lost(self, tree: Tree, file: FileId, inode: Inode) -> None:
         self.changes += 1

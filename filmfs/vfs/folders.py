@@ -63,11 +63,15 @@ class FolderKey:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a folder was worked out of: the content of its file, and counts of changes of names and of permissions."""
+    """What a folder was worked out of: the content of its file, and counts of changes of names and permissions.
+
+    `proxies` is how many there were.
+    """
 
     content: ContentId | None
     names: int
     permissions: int
+    proxies: int = 0
 
 
 @dataclass(frozen=True, slots=True)

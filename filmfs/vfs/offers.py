@@ -3,13 +3,14 @@
     scene@01.00.00.00-01.00.30.00.mov   a clip of the film beside it (`clips`)
     sh010@1011-1020/                    the frames of a range of an image sequence (`sequences`)
     cut.edl@clips/                      the clips of a cut list (`cuts`), and cut.edl@conform.mov all of it as a movie
+    scene.preview.mp4, Proxy/           proxies (`proxies`), which are listed beside their originals
 
 Finding one takes two steps: what `before_…` gives is done in another thread, then `find…` waits for no disk.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +21,7 @@ from filmfs.core.errors import BadMedia, BadName, BadTimecode, BeingWritten, Fil
 from filmfs.core.ids import FileId
 from filmfs.core.paths import name_key, shown
 from filmfs.cutlists.reading import is_list_name
+from filmfs.proxy.names import FOLDERS, is_original_key
 from filmfs.timecode.films import is_film_name
 from filmfs.timecode.shelf import Source
 from filmfs.versioning.buffers import Buffers
@@ -29,8 +31,10 @@ from filmfs.vfs.clips import ClipRecipe, FilmRecipe, Found, clip_asked
 from filmfs.vfs.cuts import CLIPS, MOVIE, CutFolder
 from filmfs.vfs.derived import Derived
 from filmfs.vfs.folders import Child, FolderKey, FolderNode, Folders, Held, MadeChild, State
+from filmfs.vfs.lists import Lists
 from filmfs.vfs.nodes import Attributes, NodeId, Space, split_node
 from filmfs.vfs.opened import Opened
+from filmfs.vfs.proxies import ProxyFiles
 from filmfs.vfs.sequences import sequence_asked
 from filmfs.vfs.shown import made_of
 from filmfs.vfs.spaces import Spaces
@@ -39,11 +43,6 @@ from filmfs.vfs.work import Work
 _OFFERED = re.compile(rb".+@(?:f?\d[\d.:;,]*[-+]f?\d.*|clips|conform\.mov)", re.DOTALL)
 
 _MOVIE = MOVIE.encode()
-
-
-def may_be_offered(name: bytes) -> bool:
-    """Whether a name may ask for what is made of a file: quickly, since every name that is missing is asked."""
-    return b"@" in name and _OFFERED.fullmatch(name) is not None
 
 
 def _respelled(name: bytes, children: Mapping[bytes, Child]) -> bytes:
@@ -64,9 +63,14 @@ class Offers:
         self._opened = opened
         self.derived = Derived(archive.contents, partial(made_of, self._history, archive.contents))
         self.folders = Folders()
+        self.proxies = ProxyFiles(archive, self.derived)
         self._handles = handles
         self._permissions = 0
         self._sidecars_known: dict[Space, tuple[int, Sidecars]] = {}
+
+    def may_be(self, name: bytes) -> bool:
+        """Whether a name may ask for what is made of a file: quickly, since every name that is missing is asked."""
+        return (b"@" in name and _OFFERED.fullmatch(name) is not None) or self.proxies.is_name(name)
 
     def permissions_changed(self) -> None:
         """Somebody's right to read something, or to go through a directory, is another now."""
@@ -82,7 +86,7 @@ class Offers:
         """
         try:
             view = self._spaces.view(space)
-            if not may_be_offered(name) or view.find(directory, name) is not None:
+            if not self.may_be(name) or view.find(directory, name) is not None:
                 return None
             folder = self._folder_asked(space, view, directory, name)
             if folder is not None:
@@ -101,7 +105,7 @@ class Offers:
 
     def find(self, space: Space, directory: FileId, name: bytes, parent: NodeId) -> Attributes | None:
         """What a name that no file of the directory has leads to; None if nothing. Raises the reason why not."""
-        if not may_be_offered(name):
+        if not self.may_be(name):
             return None
         view = self._spaces.view(space)
         folder = self._folder_asked(space, view, directory, name)
@@ -110,6 +114,9 @@ class Offers:
             if name.endswith(_MOVIE):
                 return self._movie(space, held)
             return self.folders.find(FolderNode(folder.key, parent, name, folder.inode))
+        proxy = self.proxies.find(space, view, directory, name)
+        if proxy is not None:
+            return proxy
         asked = self._clip_asked(space, view, directory, name)
         if asked is None:
             return None
@@ -120,15 +127,49 @@ class Offers:
         """Whether a name that no file has may lead to something."""
         try:
             view = self._spaces.view(space)
-            return may_be_offered(name) and (
+            return self.may_be(name) and (
                 self._folder_asked(space, view, directory, name) is not None
+                or self.proxies.find(space, view, directory, name) is not None
                 or self._clip_asked(space, view, directory, name) is not None
             )
         except FilmFSError:
             return False
 
+    def beside(
+        self,
+        space: Space,
+        directory: FileId,
+        node: NodeId,
+        lists: Lists,
+        keys: Iterator[bytes],
+        at: Callable[[bytes], Entry | None],
+    ) -> Iterator[tuple[bytes, NodeId]]:
+        """What is listed after the files of a directory, whose name keys these are."""
+        view, originals = self._spaces.view(space), []
+        for key in keys:
+            if is_original_key(key) and (entry := at(key)) is not None:
+                originals.append(entry)
+            elif lists is Lists.ALL and is_list_name(key.decode(errors="surrogateescape")):
+                yield from self._listed(space, view, directory, key + CLIPS.encode(), node)
+        has_editorial = False
+        for name, proxy in self.proxies.beside(space, view, directory, originals):
+            has_editorial |= self.proxies.is_editorial(name)
+            yield name, proxy
+        for folder in FOLDERS if has_editorial and lists is Lists.ALL else ():
+            yield from self._listed(space, view, directory, folder.encode(), node)
+
+    def _listed(
+        self, space: Space, view: View, directory: FileId, name: bytes, parent: NodeId
+    ) -> Iterator[tuple[bytes, NodeId]]:
+        """A folder's name and node, whatever is in it, unless a file has that name."""
+        with suppress(FilmFSError):
+            asked = self._folder_asked(space, view, directory, name)
+            if asked is not None and view.find(directory, name) is None:
+                yield name, self.folders.find(FolderNode(asked.key, parent, name, asked.inode)).node
+
     def _clip_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> tuple[ClipRecipe, Found] | None:
-        return clip_asked(view, self._sidecars(space, view), partial(self._is_written, space), directory, name)
+        written, proxy = partial(self._is_written, space), partial(self.proxies.as_source, view, directory)
+        return clip_asked(view, self._sidecars(space, view), written, proxy, directory, name)
 
     def _is_written(self, space: Space, file: FileId) -> bool:
         """Whether somebody writes to a file, or its last writer's close did not come yet."""
@@ -150,6 +191,12 @@ class Offers:
             if text.endswith(suffix) and is_list_name(text.removesuffix(suffix)):
                 entry = view.find(directory, name.removesuffix(suffix.encode()))
                 return None if entry is None else self._list_asked(space, view, entry)
+        if text in FOLDERS:
+            count, build = self.proxies.count(), partial(self.proxies.folder, directory=directory, kind=text)
+            if not count:
+                return None
+            state = State(None, view.entry_changes, self._permissions, count)
+            return _FolderAsked(FolderKey(space, directory, text), state, view.get_inode(directory), build)
         asked = sequence_asked(view, directory, text)
         if asked is None:
             return None

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from stat import S_ISDIR
 from typing import Any, cast
 
@@ -26,9 +27,10 @@ from filmfs.vfs import xattrs
 from filmfs.vfs.clips import FILM_ATTRIBUTES, FilmRecipe
 from filmfs.vfs.handles import DirectoryHandle, Handles
 from filmfs.vfs.listings import BLOCK, DirectoryListing
+from filmfs.vfs.lists import Lists
 from filmfs.vfs.namespace import FILMFS, PLAIN, SNAPSHOTS, Folder, Namespace, as_bytes, as_text
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node, unread
-from filmfs.vfs.offers import Offers, may_be_offered
+from filmfs.vfs.offers import Offers
 from filmfs.vfs.opened import Opened
 from filmfs.vfs.spaces import Spaces
 from filmfs.vfs.virtual import VirtualNodes
@@ -49,6 +51,7 @@ class VisibleTree:
         readonly: bool,
         access_times: bool,
         handles: int,
+        lists: Lists,
         status: Callable[[], dict[str, Any]],
     ) -> None:
         self.archive = archive
@@ -60,6 +63,7 @@ class VisibleTree:
         self._spaces = Spaces(self.history, self.namespace.views, follows=readonly)
         self._opened = Opened(self.history, archive.contents, self._spaces)
         self._handles = Handles()
+        self._lists = lists
         self._offers = Offers(archive, self._spaces, self._opened, handles)
 
     # Nodes
@@ -108,7 +112,7 @@ class VisibleTree:
 
     def may_be_made(self, parent: NodeId, name: bytes) -> bool:
         """Whether a name may lead to what is made when it is looked up: ask `before_lookup` then."""
-        return may_be_offered(name) or self._offers.folders.at(parent) is not None
+        return self._offers.may_be(name) or self._offers.folders.at(parent) is not None
 
     def before_listing(self, node: NodeId, *, patient: bool = True) -> Work | None:
         """The same for `read_directory` from the beginning."""
@@ -267,7 +271,10 @@ class VisibleTree:
         if space == VIRTUAL:
             listed = self.namespace.entries(self._virtual.folder(node).path)
             return DirectoryListing(own + [(as_bytes(name), self._virtual.node_of(target)) for name, target in listed])
-        return DirectoryListing(own, Listing(self._spaces.view(space), file))
+        view = self._spaces.view(space)
+        lists = self._lists if self._has_offers(space) else Lists.NONE
+        beside = partial(self._offers.beside, space, file, node, lists) if lists is not Lists.NONE else None
+        return DirectoryListing(own, Listing(view, file), beside)
 
     # Extended attributes
 

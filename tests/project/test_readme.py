@@ -38,6 +38,23 @@ def test_the_readme_works_as_written(tmp_path: Path) -> None:
     assert "sound: 2 branches" in done.stdout
 
 
+def test_the_commands_about_proxies_work_as_written(tmp_path: Path) -> None:
+    block = "".join(_blocks("docs/proxies.md"))
+    (tmp_path / "A001").mkdir()
+    Film(size=(640, 360)).write(tmp_path / "A001" / "scene.mov")
+    done = _run(f"filmfs init {tmp_path}/film\nfilmfs add {tmp_path}/film {tmp_path}/A001\n{block}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "scene.mov: thumbnail 80×46" in done.stdout
+    assert "preview: 160×90 h264" in done.stdout
+
+
+def _run(script: str, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    """What a page's commands say, with paths of the test's own."""
+    script = "set -eux\n" + script.replace(".venv/bin/filmfs", "filmfs").replace("/tank", str(tmp_path))
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+
+
 def test_the_commands_about_clips_work_as_written(tmp_path: Path) -> None:
     block = "".join(_blocks("docs/clips.md"))
     (tmp_path / "A001").mkdir()
@@ -46,12 +63,9 @@ def test_the_commands_about_clips_work_as_written(tmp_path: Path) -> None:
     (tmp_path / "cuts" / "reel1.edl").write_text(edl)
     for name in ("scene.mov", "scene.mxf"):
         Film().write(tmp_path / "A001" / name)
-    script = (
-        f"set -eux\nfilmfs init {tmp_path}/film\nfilmfs add {tmp_path}/film {tmp_path}/A001 {tmp_path}/cuts\n{block}"
+    done = _run(
+        f"filmfs init {tmp_path}/film\nfilmfs add {tmp_path}/film {tmp_path}/A001 {tmp_path}/cuts\n{block}", tmp_path
     )
-    script = script.replace(".venv/bin/filmfs", "filmfs").replace("/tank", str(tmp_path))
-    environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "48 frames at 24" in done.stdout
     assert (tmp_path / "scene@01.00.00.00-01.00.01.00+0-8.mov").exists()

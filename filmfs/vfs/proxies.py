@@ -1,0 +1,263 @@
+"""Proxies as files of the tree: beside their originals, and in the folders where editors look for them.
+
+    NAME.preview.mp4        beside NAME.mov, listed; NAME.mov.preview.mp4 where several files have that stem
+    Proxy/NAME.mov          the editorial one, found and not listed; Proxies/NAME_Proxy.mov too
+
+A file that is there wins. Only what is finished is shown.
+"""
+
+import re
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from filmfs.archive import Archive
+from filmfs.archive.library import Trees
+from filmfs.core.errors import NotFound
+from filmfs.core.extents import ExtentMap
+from filmfs.core.ids import ContentId, FileId
+from filmfs.core.models import ProxyResolution
+from filmfs.proxy.names import FOLDERS, is_original_name, spellings, split_sibling, stem_of
+from filmfs.proxy.recipes import RECIPES, Recipe
+from filmfs.store import derived as catalog
+from filmfs.store.database import Transaction
+from filmfs.timecode.shelf import Shelf, Source
+from filmfs.versioning.rows import Entry, Inode, Kind
+from filmfs.versioning.view import View
+from filmfs.versioning.xattrs import XATTRS, get_xattrs, put_xattrs
+from filmfs.vfs.clips import Found, as_attributes
+from filmfs.vfs.derived import Derived, Facts, Made
+from filmfs.vfs.folders import Held, MadeChild
+from filmfs.vfs.nodes import Attributes, NodeId, Space
+
+HIDDEN = b"user.filmfs.hidden"
+"""An attribute of an original: the names of recipes whose proxies somebody removed in that branch."""
+_LEFT_S, _LEFT_MAX = 60.0, 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRecipe:
+    """A proxy that is there: a content like any other, with what there is to tell of it."""
+
+    content: ContentId
+    told: tuple[tuple[bytes, bytes], ...]
+
+    @property
+    def contents(self) -> tuple[ContentId, ...]:
+        """What it needs."""
+        return (self.content,)
+
+    @property
+    def identity(self) -> str:
+        """All that the bytes depend on, as text."""
+        return f"proxy {self.content.hex()}"
+
+    @property
+    def is_only(self) -> bool:
+        """There are many."""
+        return False
+
+    def make(self, shelf: Shelf, maps: Mapping[ContentId, ExtentMap]) -> Made:
+        """What it is made of."""
+        return Made(maps[self.content], dict(self.told))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A proxy, and the original that it is shown beside."""
+
+    recipe: ProxyRecipe
+    facts: Facts
+    file: FileId
+    inode: Inode
+
+
+class ProxyFiles:
+    """The proxies of a mount. Owned by the thread that owns the tree, but for what `folder` gives."""
+
+    def __init__(self, archive: Archive, derived: Derived) -> None:
+        self._database, self._buffers = archive.database, archive.history.buffers
+        self._derived = derived
+        self._recipes = {recipe.name: recipe for recipe in RECIPES.values()}
+        self._keys = {name: catalog.recipe_key(recipe.identity) for name, recipe in self._recipes.items()}
+        self._editorial = RECIPES[ProxyResolution.EDITORIAL]
+        recipes = "|".join(map(re.escape, self._recipes))
+        self._names = re.compile(rf".+\.(?:{recipes})\.\w+|{'|'.join(FOLDERS)}".encode(), re.DOTALL)
+        self._left: OrderedDict[tuple[Space, FileId, bytes], tuple[float, Attributes]] = OrderedDict()
+
+    def is_name(self, name: bytes) -> bool:
+        """Whether a name may be a proxy's, or that of a folder of them: quickly."""
+        return self._names.fullmatch(name) is not None
+
+    def count(self) -> int:
+        """Another number than before once there are more."""
+        with self._database.read() as transaction:
+            return transaction.count(catalog.DERIVED)
+
+    def is_editorial(self, name: bytes) -> bool:
+        """Whether a proxy of that name is one that editors look for."""
+        split = split_sibling(name.decode(errors="surrogateescape"), self._recipes)
+        return split is not None and split[1] == self._editorial.name
+
+    def find(self, space: Space, view: View, directory: FileId, name: bytes) -> Attributes | None:
+        """The proxy that a name in a directory means, if there is one. Raises NotFound when it can be several."""
+        found = self._find(view, directory, name.decode(errors="surrogateescape"))
+        return self._attributes(space, found) if found is not None else self._find_left(space, directory, name)
+
+    def as_source(self, view: View, directory: FileId, name: str) -> Found | None:
+        """The same as what a clip can be made of."""
+        found = self._find(view, directory, name)
+        return None if found is None else Found(found.file, found.inode, Source(found.recipe.content, name))
+
+    def _find(self, view: View, directory: FileId, name: str) -> _Shown | None:
+        split = split_sibling(name, self._recipes)
+        if split is None:
+            return None
+        of, recipe, suffix = split
+        with self._database.read() as transaction:
+            found = [
+                shown
+                for entry in _originals(view, directory, of)
+                if (shown := self._shown(transaction, view, entry, self._recipes[recipe])) is not None
+                and shown[1] == suffix
+            ]
+        if len(found) > 1:
+            raise NotFound(f"{of} can be several files: write which, as in {of}.mov.{recipe}{suffix}")
+        return found[0][0] if found else None
+
+    # What programs do that know of no such files
+
+    def hide(self, view: View, file: FileId, name: bytes) -> bytes:
+        """The attributes of an original, as a reference, with which a proxy called `name` is not shown any more."""
+        inode = view.get_inode(file)
+        split = split_sibling(name.decode(errors="surrogateescape"), self._recipes)
+        kept = get_xattrs(self._database, self._buffers, inode.xattrs)
+        hidden = {*kept.get(HIDDEN, b"").split(), *([split[1].encode()] if split is not None else [])}
+        return put_xattrs(self._buffers, {**kept, HIDDEN: b" ".join(sorted(hidden))})
+
+    def leave(self, space: Space, view: View, directory: FileId, name: bytes) -> None:
+        """An original loses a name: for a while the proxies beside it can be removed or moved as if they were there.
+
+        Whoever removes or moves all that a directory listed comes to them when the original is gone.
+        """
+        entry = view.find(directory, name)
+        if entry is None or not is_original(entry):
+            return
+        for called, shown in self._beside(view, directory, [entry]):
+            self._keep_left(space, directory, called, shown)
+
+    def arrive(self, space: Space, directory: FileId, name: bytes, attributes: Attributes) -> None:
+        """A proxy was moved, whose original may follow: for a while it is found where it should be."""
+        found = self._derived.at(attributes.node)
+        if found is not None:
+            recipe = found.recipe
+            assert isinstance(recipe, ProxyRecipe)
+            shown = _Shown(recipe, Facts(found.size, found.attributes), found.key[1], found.inode)
+            self._keep_left(space, directory, name, shown)
+
+    def _keep_left(self, space: Space, directory: FileId, name: bytes, shown: _Shown) -> None:
+        """Under a number of its own: of two names of one number `mv` says that they are the same file."""
+        attributes = self._derived.show(shown.recipe, shown.facts, space, shown.file, shown.inode, directory)
+        self._left[space, directory, name] = time.monotonic() + _LEFT_S, attributes
+        while len(self._left) > _LEFT_MAX:
+            self._left.popitem(last=False)
+
+    def forget_left(self, space: Space, directory: FileId, name: bytes) -> bool:
+        """Whether a name is that of a proxy whose original went; from now on it is gone too."""
+        return self._left.pop((space, directory, name), (0.0,))[0] > time.monotonic()
+
+    def _find_left(self, space: Space, directory: FileId, name: bytes) -> Attributes | None:
+        until, attributes = self._left.get((space, directory, name), (0.0, None))
+        return attributes if until > time.monotonic() else None
+
+    def beside(
+        self, space: Space, view: View, directory: FileId, originals: Iterable[Entry]
+    ) -> Iterator[tuple[bytes, NodeId]]:
+        """The names and nodes of all proxies that belong beside files of a directory."""
+        for called, shown in self._beside(view, directory, originals):
+            yield called, self._attributes(space, shown).node
+
+    def _beside(self, view: View, directory: FileId, originals: Iterable[Entry]) -> Iterator[tuple[bytes, _Shown]]:
+        with self._database.read() as transaction:
+            if not transaction.count(catalog.DERIVED):
+                return
+            shown = [
+                (entry.name.decode(errors="surrogateescape"), recipe.name, *found)
+                for entry in originals
+                for recipe in self._recipes.values()
+                if (found := self._shown(transaction, view, entry, recipe)) is not None
+            ]
+        stems = Counter((stem_of(name), recipe) for name, recipe, _, _ in shown)
+        for name, recipe, proxy, suffix in shown:
+            of = stem_of(name) if stems[stem_of(name), recipe] == 1 else name
+            called = f"{of}.{recipe}{suffix}".encode(errors="surrogateescape")
+            if view.find(directory, called) is None:
+                yield called, proxy
+
+    def folder(self, trees: Trees, directory: FileId, kind: str) -> Held:
+        """What is in a directory's `Proxy` or `Proxies`. In any thread. Raises NotFound when there would be nothing."""
+        with trees() as view, self._database.read() as transaction:
+            children = {
+                f"{FOLDERS[kind].format(stem_of(shown_name))}{suffix}".encode(errors="surrogateescape"): MadeChild(
+                    proxy.recipe, proxy.facts, proxy.file, proxy.inode
+                )
+                for entry in view.entries(directory)
+                if is_original(entry)
+                for shown_name in (entry.name.decode(errors="surrogateescape"),)
+                for found in (self._shown(transaction, view, entry, self._editorial),)
+                if found is not None
+                for proxy, suffix in (found,)
+            }
+        if not children:
+            raise NotFound(f"no film here has an editorial proxy, so there is no {kind}")
+        return Held(children)
+
+    def _is_hidden(self, transaction: Transaction, inode: Inode, recipe: Recipe) -> bool:
+        """Whether somebody removed it. In any thread."""
+        if not inode.xattrs:
+            return False
+        pairs = self._buffers.pending_record(XATTRS, inode.xattrs) or transaction.get(XATTRS, inode.xattrs) or ()
+        return recipe.name.encode() in dict(pairs).get(HIDDEN, b"").split()  # type: ignore[arg-type]
+
+    def _shown(self, transaction: Transaction, view: View, entry: Entry, recipe: Recipe) -> tuple[_Shown, str] | None:
+        """A proxy of a file, and its suffix."""
+        inode = view.inode(entry.file)
+        if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
+            return None
+        made = catalog.find_derived(transaction, ContentId(inode.content), self._keys[recipe.name])
+        if made is None or self._is_hidden(transaction, inode, recipe):
+            return None
+        told = _told(made)
+        proxy = ProxyRecipe(made.film.content, tuple(told.items()))
+        return _Shown(proxy, Facts(made.film.size, told), entry.file, inode), made.film.suffix
+
+    def _attributes(self, space: Space, shown: _Shown) -> Attributes:
+        return self._derived.show(shown.recipe, shown.facts, space, shown.file, shown.inode)
+
+
+def is_original(entry: Entry) -> bool:
+    """Whether an entry may be one that proxies are made of, by its name."""
+    return entry.kind is Kind.FILE and is_original_name(entry.name.decode(errors="surrogateescape"))
+
+
+def _originals(view: View, directory: FileId, of: str) -> Iterator[Entry]:
+    """The files that a proxy's name can mean: `x.mov` itself, else all that are called x with a film's suffix."""
+    find = partial(view.find, directory)
+    if is_original_name(of) and (entry := find(of.encode(errors="surrogateescape"))) is not None:
+        yield entry
+        return
+    for suffix in spellings():
+        entry = find((of + suffix).encode(errors="surrogateescape"))
+        if entry is not None:
+            yield entry
+
+
+def _told(made: catalog.Derived) -> Mapping[bytes, bytes]:
+    facts = made.facts
+    told = {"proxy": made.name, "accuracy": "exact", "frames": str(facts["frames"])}
+    for name, key in (("timecode.start", "timecode"), ("timecode.rate", "rate"), ("reel", "reel")):
+        if facts.get(key):
+            told[name] = str(facts[key])
+    return as_attributes(told)

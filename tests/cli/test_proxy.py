@@ -1,0 +1,112 @@
+"""`filmfs proxy` as a person uses it."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from filmfs.core import errors
+from tests.drive import Drive, answer
+from tests.proxy.numbered import Numbered, seen
+
+FILM = Numbered(rate=Fraction(30000, 1001), frames=40, timecode="00:59:59;15", size=(640, 360))
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A card with a film, the same film again, something that is none, and a note."""
+    card = tmp_path_factory.mktemp("card")
+    path = FILM.write(card / "scene")
+    (card / "again").mkdir()
+    (card / "again" / "copy.mov").write_bytes(path.read_bytes())
+    (card / "broken.mov").write_bytes(b"no film" * 1000)
+    (card / "notes.txt").write_text("notes")
+    return card
+
+
+@pytest.fixture
+def shoot(tmp_path: Path, card: Path) -> Drive:
+    """An archive with what is on the card."""
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{card}/")
+    return drive
+
+
+def test_what_can_be_made_is_made_and_what_cannot_is_told(shoot: Drive) -> None:
+    done = answer("proxy", "make", shoot.root, "main:")
+    assert done.returncode == errors.LeftOut.exit_code
+    assert "main:broken.mov: FFmpeg cannot read it" in done.stdout
+    assert "main:again/copy.mov: thumbnail 80×46" in done.stdout
+    assert "1 film of 3" in done.stderr
+    shoot.assert_sound()
+
+
+def test_the_same_content_is_proxied_once(shoot: Drive) -> None:
+    facts = json.loads(answer("proxy", "make", shoot.root, "main:", "--json").stdout)
+    assert facts["known"] == 1
+    assert [each["place"] for each in facts["films"]] == ["main:again/copy.mov", "main:broken.mov"]
+    listed = shoot.facts("proxy list", "main:")["films"]
+    assert [len(each["proxies"]) for each in listed] == [3, 0, 3]
+
+
+def test_a_plan_makes_nothing(shoot: Drive) -> None:
+    facts = shoot.facts("proxy make", "main:scene.mov", "--dry-run", "--sizes", "preview")
+    assert facts["films"] == [{"place": "main:scene.mov", "make": ["preview"]}]
+    assert shoot.facts("proxy list", "main:scene.mov")["films"][0]["proxies"] == []
+
+
+def test_sizes_are_made_as_they_are_asked_for(shoot: Drive) -> None:
+    shoot.filmfs("proxy make", "main:scene.mov", "--sizes", "thumbnail")
+    facts = shoot.facts("proxy make", "main:scene.mov")
+    assert {each["name"] for each in facts["films"][0]["proxies"]} == {"preview", "editorial"}
+    facts = shoot.facts("proxy make", "main:scene.mov")
+    assert facts == {"films": [], "known": 1, "left_out": 0}
+    refused = answer("proxy", "make", shoot.root, "main:", "--sizes", "huge")
+    assert refused.returncode == 2
+    assert "thumbnail, preview, editorial" in refused.stderr
+
+
+def test_what_is_made_is_what_is_told(shoot: Drive, tmp_path: Path) -> None:
+    facts = shoot.facts("proxy make", "main:scene.mov")["films"][0]
+    for proxy in facts["proxies"]:
+        (film,) = (file for file in proxy["files"] if file["kind"] == "film")
+        path = Path(shoot.root) / "blobs" / film["content"][:2] / film["content"][2:]
+        shown = seen(path)
+        assert len(shown.numbers) == proxy["frames"] == 40
+        assert shown.size == (proxy["width"], proxy["height"])
+        assert Fraction(proxy["rate"]) == shown.rate == FILM.rate
+        assert proxy["timecode"] == shown.timecode == "00:59:59;15"
+        assert path.stat().st_size == film["size"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "picked"),
+    [
+        ((), "original"),
+        (("--display", "640x360"), "original"),
+        (("--display", "639x360"), "editorial"),
+        (("--display", "160x90", "--codecs", "h264"), "preview"),
+        (("--display", "100x100"), "thumbnail"),
+        (("--bandwidth", "1k", "--codecs", "h264"), "thumbnail"),
+    ],
+)
+def test_the_best_that_link_and_display_can_take_is_picked(
+    arguments: tuple[str, ...], picked: str, shoot: Drive
+) -> None:
+    shoot.filmfs("proxy make", "main:scene.mov")
+    assert shoot.facts("proxy pick", "main:scene.mov", *arguments)["name"] == picked
+
+
+def test_nonsense_is_refused_in_a_sentence(shoot: Drive) -> None:
+    for arguments, exit_code in (
+        (("pick", shoot.root, "main:scene.mov", "--bandwidth", "fast"), 2),
+        (("pick", shoot.root, "main:scene.mov", "--display", "big"), 2),
+        (("pick", shoot.root, "main:"), 2),
+        (("pick", shoot.root, "main:scene.mov", "--codecs", "realvideo"), errors.NotFound.exit_code),
+        (("make", shoot.root, "main:nowhere.mov"), errors.NotFound.exit_code),
+    ):
+        refused = answer("proxy", *arguments)
+        assert refused.returncode == exit_code, arguments
+        assert refused.stderr.startswith("filmfs: ")
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,198 @@
+"""Proxies on the mount: beside their originals and where editors look for them, in nobody's way."""
+
+import errno
+import os
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from filmfs.proxy.recipes import EDITORIAL
+from tests.drive import Drive, answer, run
+from tests.mount.sealed import seal
+from tests.mount.syscalls import fails
+from tests.proxy.numbered import Numbered, seen
+
+pytestmark = pytest.mark.mount
+
+FILM = Numbered(rate=Fraction(24000, 1001), frames=30, timecode="01:00:00:00", reel="A001", size=(640, 360))
+OTHER = Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True, frames=20, size=(640, 360))
+SIBLINGS = ["A001.editorial.mov", "A001.preview.mp4", "A001.thumbnail.mp4"]
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films as they come from a camera."""
+    card = tmp_path_factory.mktemp("card")
+    FILM.write(card / "A001")
+    OTHER.write(card / "B002")
+    return card
+
+
+@pytest.fixture
+def shoot(drive: Drive, work: Path, card: Path) -> Path:
+    """A directory with `A001.mov`, which has its proxies, and `notes.txt`."""
+    shutil.copy(card / "A001.mov", work)
+    (work / "notes.txt").write_text("notes")
+    _make(drive, work)
+    return work
+
+
+def _make(drive: Drive, directory: Path) -> None:
+    seal(drive)
+    drive.filmfs("proxy make", f"main:{directory.name}")
+
+
+def test_they_are_listed_beside_their_original_and_in_step_with_it(shoot: Path, card: Path) -> None:
+    assert sorted(os.listdir(shoot)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
+    original = seen(card / "A001.mov")
+    for name in SIBLINGS:
+        proxy = seen(shoot / name)
+        assert (proxy.numbers, proxy.times) == (original.numbers, original.times)
+        assert proxy.timecode == "01:00:00:00"
+        assert (shoot / name).stat().st_mtime_ns == (shoot / "A001.mov").stat().st_mtime_ns
+        assert len((shoot / name).read_bytes()) == (shoot / name).stat().st_size
+
+
+def test_editors_find_them_in_folders_of_their_own(shoot: Path) -> None:
+    editorial = (shoot / "A001.editorial.mov").read_bytes()
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == editorial
+    assert (shoot / "Proxies" / "A001_Proxy.mov").read_bytes() == editorial
+    assert os.listdir(shoot / "Proxy") == ["A001.mov"]
+    assert seen(shoot / "Proxy" / "A001.mov").reel == "A001"
+    assert seen(shoot / "Proxy" / "A001.mov").size == EDITORIAL.size(*FILM.size)
+
+
+def test_a_directory_without_proxies_has_no_such_folders(work: Path, card: Path) -> None:
+    (work / "A.txt").write_text("nothing")
+    for name in ("Proxy", "Proxies", "A001.preview.mp4"):
+        assert not (work / name).exists()
+    (work / "Proxy").mkdir()  # a program may make its own
+    shutil.copy(card / "A001.mov", work / "Proxy")
+    assert os.listdir(work / "Proxy") == ["A001.mov"]
+
+
+def test_they_tell_what_they_are(shoot: Path) -> None:
+    path = shoot / "A001.preview.mp4"
+    told = {name: os.getxattr(path, f"user.filmfs.{name}") for name in ("proxy", "virtual", "timecode.start", "frames")}
+    assert told == {"proxy": b"preview", "virtual": b"1", "timecode.start": b"01:00:00:00", "frames": b"30"}
+    assert os.getxattr(path, "user.filmfs.source").endswith(b"/A001.mov")
+
+
+def test_they_are_shared_by_copies_branches_and_names(drive: Drive, shoot: Path) -> None:
+    before = drive.size_on_disk()
+    run("cp", shoot / "A001.mov", shoot / "again.mov")
+    assert (shoot / "again.preview.mp4").read_bytes() == (shoot / "A001.preview.mp4").read_bytes()
+    branch = drive.branch(f"of-{shoot.name}"[:60].lower().replace("_", "-"))
+    assert (branch / shoot.name / "A001.preview.mp4").read_bytes() == (shoot / "A001.preview.mp4").read_bytes()
+    os.rename(shoot / "A001.mov", shoot / "renamed.mov")
+    assert (shoot / "renamed.preview.mp4").stat().st_size
+    assert drive.size_on_disk() - before < 1 << 16
+
+
+def test_who_removes_one_hides_it_in_that_branch(drive: Drive, shoot: Path) -> None:
+    branch = drive.branch(f"kept-{shoot.name}"[:60].lower().replace("_", "-"))
+    os.unlink(shoot / "A001.preview.mp4")
+    assert sorted(os.listdir(shoot)) == ["A001.editorial.mov", "A001.mov", "A001.thumbnail.mp4", "notes.txt"]
+    assert not (shoot / "A001.preview.mp4").exists()
+    assert sorted(os.listdir(branch / shoot.name)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
+    drive.restart()
+    assert not (shoot / "A001.preview.mp4").exists()
+
+
+def test_a_file_of_that_name_wins(shoot: Path) -> None:
+    os.unlink(shoot / "A001.preview.mp4")
+    (shoot / "A001.preview.mp4").write_text("my own")
+    assert (shoot / "A001.preview.mp4").read_text() == "my own"
+    assert os.listdir(shoot).count("A001.preview.mp4") == 1
+
+
+def test_they_cannot_be_written(shoot: Path) -> None:
+    with fails(errno.EROFS):
+        open(shoot / "A001.preview.mp4", "r+b")  # noqa: SIM115
+
+
+def test_directories_are_copied_moved_and_removed_as_ever(drive: Drive, shoot: Path) -> None:
+    run("cp", "-r", shoot, shoot.parent / f"{shoot.name}-copy")
+    copy = shoot.parent / f"{shoot.name}-copy"
+    assert sorted(os.listdir(copy)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
+    (copy / "moved").mkdir()
+    run("mv", *(copy / name for name in sorted(os.listdir(copy)) if name != "moved"), copy / "moved")
+    assert os.listdir(copy) == ["moved"]
+    assert sorted(os.listdir(copy / "moved")) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
+    run("rm", "-r", copy)
+    run("mkdir", shoot / "deeper")
+    run("mv", *(shoot / name for name in sorted(os.listdir(shoot)) if name != "deeper"), shoot / "deeper")
+    assert sorted(os.listdir(shoot)) == ["deeper"]
+    assert sorted(os.listdir(shoot / "deeper")) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
+    run("rm", "-r", shoot / "deeper")
+    assert os.listdir(shoot) == []
+
+
+def test_copies_of_proxies_are_not_proxied(drive: Drive, shoot: Path) -> None:
+    run("cp", shoot / "A001.editorial.mov", shoot / "mine.mov")
+    seal(drive)
+    facts = drive.facts("proxy make", f"main:{shoot.name}")
+    assert facts["films"] == []
+    assert not (shoot / "mine.preview.mp4").exists()
+
+
+def test_an_original_that_is_written_anew_has_no_proxies_of_the_old(drive: Drive, shoot: Path, card: Path) -> None:
+    shutil.copy(card / "B002.mov", shoot / "A001.mov")
+    seal(drive)
+    assert sorted(os.listdir(shoot)) == ["A001.mov", "notes.txt"]
+    _make(drive, shoot)
+    assert seen(shoot / "A001.preview.mp4").numbers == tuple(range(20))
+
+
+def test_two_files_with_one_stem_have_proxies_under_their_whole_names(drive: Drive, shoot: Path, card: Path) -> None:
+    shutil.copy(card / "B002.mov", shoot / "A001.mp4")
+    _make(drive, shoot)
+    listed = [name for name in os.listdir(shoot) if "preview" in name]
+    assert sorted(listed) == ["A001.mov.preview.mp4", "A001.mp4.preview.mp4"]
+    assert seen(shoot / "A001.mov.preview.mp4").numbers == tuple(range(30))
+    assert seen(shoot / "A001.mp4.preview.mp4").numbers == tuple(range(20))
+    assert not (shoot / "A001.preview.mp4").exists()
+
+
+def test_the_plain_view_shows_none_and_history_shows_them(drive: Drive, shoot: Path) -> None:
+    commit = drive.commit()["commit"].partition("@")[2]
+    plain = Path(drive.mountpoint) / ".filmfs" / "plain" / "main" / shoot.name
+    assert sorted(os.listdir(plain)) == ["A001.mov", "notes.txt"]
+    assert not (plain / "A001.preview.mp4").exists()
+    history = Path(drive.mountpoint) / ".filmfs" / "history" / "main" / commit / shoot.name
+    assert sorted(os.listdir(history)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
+
+
+def test_a_proxy_can_be_clipped(shoot: Path) -> None:
+    clip = shoot / "A001.editorial@01.00.00.05-01.00.00.15.mov"
+    assert seen(clip).numbers == tuple(range(5, 15))
+    assert seen(clip).timecode == "01:00:00:05"
+
+
+def test_mounts_list_what_they_are_asked_to(tmp_path: Path, card: Path) -> None:
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{card}/")
+    drive.filmfs("proxy make", "main:")
+    (tmp_path / "cut.edl").write_text("TITLE: CUT\n001  A001 V C 01:00:00:00 01:00:00:10 01:00:00:00 01:00:00:10\n")
+    drive.filmfs("add", tmp_path / "cut.edl")
+    files = {"A001.mov", "B002.mov", "cut.edl"}
+    proxies = {
+        f"{stem}.{name}" for stem in ("A001", "B002") for name in ("editorial.mov", "preview.mp4", "thumbnail.mp4")
+    }
+    folders = {"Proxy", "Proxies", "cut.edl@clips"}
+    for option, listed in (("none", files), ("siblings", files | proxies), ("all", files | proxies | folders)):
+        with drive.soundly("-o", f"list={option}"):
+            assert set(os.listdir(drive.main)) - {"cut.edl@conform.mov"} == listed
+            assert (drive.main / "Proxy" / "A001.mov").stat().st_size
+    refused = answer("mount", drive.root, drive.mountpoint, "-o", "list=everything")
+    assert refused.returncode == 2
+    assert "none, siblings, all" in refused.stderr
+
+
+def test_a_large_directory_lists_its_proxies_after_its_files_once(drive: Drive, shoot: Path) -> None:
+    for number in range(1300):
+        (shoot / f"frame.{number:04}.txt").touch()
+    listed = os.listdir(shoot)
+    assert len(listed) == len(set(listed)) == 1300 + 2 + len(SIBLINGS)
