@@ -17,7 +17,7 @@ from filmfs.archive.folders import beside_in
 from filmfs.archive.opening import Archive, Mode
 from filmfs.core.errors import BadTimecode, Exists, IsADirectory, SourceChanged, Usage, from_os_error
 from filmfs.core.extents import Extent, ExtentMap, Hole, Literal
-from filmfs.core.ids import BlobId
+from filmfs.core.ids import BlobId, ContentId
 from filmfs.core.models import MediaFile, TimecodeRange
 from filmfs.core.paths import Place, parse_place, shown
 from filmfs.core.ports import ByteSource
@@ -48,6 +48,7 @@ class Found:
     clipped: Callable[[ExtentMap], ByteSource]
     write: Callable[[ExtentMap, str], None]
     folder: str | None = None  # None where it is inside something
+    content: ContentId | None = None  # in an archive, once it is hashed
 
 
 def find_in_archive(archive: Archive, path: Path) -> Found:
@@ -71,6 +72,7 @@ def find_in_archive(archive: Archive, path: Path) -> Found:
         around,
         lambda extents: Stored(contents, extents),
         lambda extents, target: export(contents, extents, target, lambda _: None),
+        content=ContentId(inode.content) if isinstance(inode.content, bytes) else None,
     )
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from filmfs.core.errors import BadTimecode, Usage
+from filmfs.core.ids import ContentId
 from filmfs.core.ranges import Asked
 from filmfs.core.smpte import Label, exact_rate
 
@@ -120,3 +121,17 @@ class MediaFile:
     def rate(self) -> Fraction | None:
         """Frames a second, exactly, if that is said."""
         return None if self.frame_rate is None else exact_rate(self.frame_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyFile:
+    """A finished proxy: `codec` as FFmpeg calls its encoder, `size` in points (None: sound alone)."""
+
+    path: Path
+    resolution: ProxyResolution
+    codec: str
+    frames: int
+    frame_rate: Fraction | None
+    start_timecode: str | None
+    content: ContentId
+    size: tuple[int, int] | None
