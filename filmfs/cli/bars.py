@@ -2,16 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
+
+from filmfs.cli.common import Films
 
 
 @contextmanager
@@ -23,14 +29,48 @@ def of_bytes(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
+class FilmBars(Films):
+    """A bar of films, and one of the frames of the one that is worked on, with their rate."""
+
+    def __init__(self, bar: Progress, count: int) -> None:
+        self._bar = bar
+        self._films = bar.add_task("films", total=count)
+        self._frames = bar.add_task("", total=None)
+        self._ended = 0
+
+    def begin(self, job: Any, frames: int) -> None:
+        """See Films."""
+        self._bar.reset(self._frames, total=frames, description=job.place)
+
+    def advance(self, frames: int) -> None:
+        """See Films."""
+        self._bar.advance(self._frames, frames)
+
+    def show(self, progress: Any) -> None:
+        """See Films."""
+        if progress is not None:
+            self._bar.update(self._frames, completed=progress.done, total=progress.total, description="elsewhere")
+
+    def end(self, place: str) -> None:
+        """See Films."""
+        self._bar.advance(self._films, 1)
+
+
 @contextmanager
-def of_frames(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with frames and their rate; call what it gives with the frames just done."""
-    rate = TextColumn("{task.completed}/{task.total} frames, {task.speed:.0f} fps")
-    columns = (TextColumn("{task.description}"), BarColumn(), rate, TimeRemainingColumn())
+def of_films(count: int) -> Iterator[FilmBars]:
+    """Bars for films and their frames."""
+    done = TextColumn("{task.completed}/{task.total}")
+    columns = (TextColumn("{task.description}"), BarColumn(), done, _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.advance(task, done)
+        yield FilmBars(bar, count)
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        return Text(f"{task.speed:.0f} fps" if task.speed and task.id else "")
 
 
 @contextmanager

@@ -72,15 +72,15 @@ class Output:
             yield advance
 
     @contextmanager
-    def frames(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        """The same with frames."""
+    def films(self, count: int) -> Iterator["Films"]:
+        """Bars for films that are worked through, on a terminal only."""
         if not self._is_watched:
-            yield lambda done: None
+            yield Films()
             return
         from filmfs.cli import bars
 
-        with bars.of_frames(title, total) as advance:
-            yield advance
+        with bars.of_films(count) as films:
+            yield films
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
@@ -103,6 +103,22 @@ class Output:
 
         with bars.of_steps(title) as advance:
             yield advance
+
+
+class Films:
+    """What is told of films that are worked through; here to nobody."""
+
+    def begin(self, job: Any, frames: int) -> None:
+        """A film is begun that has so many frames."""
+
+    def advance(self, frames: int) -> None:
+        """So many frames of it more are done."""
+
+    def show(self, progress: Any) -> None:
+        """How far another process is, if there is one."""
+
+    def end(self, place: str) -> None:
+        """It is over."""
 
 
 @contextmanager

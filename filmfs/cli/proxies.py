@@ -1,7 +1,9 @@
-"""`proxy make`, `proxy list`, `proxy pick`: smaller renditions of films."""
+"""`proxy make`, `status`, `cancel`, `list`, `pick`: smaller renditions of films."""
 
+import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ from filmfs.archive import Archive, Mode
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, command, help_if_bare, new_app, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
-from filmfs.core.errors import BadMedia, Busy, FilmFSError, LeftOut, NotFound, SourceUnreadable, Usage
+from filmfs.core.errors import BadMedia, Busy, FilmFSError, LeftOut, NotFound, Usage
 from filmfs.core.ids import ContentId
 from filmfs.core.models import ProxyResolution
 from filmfs.core.paths import parse_place, shown
@@ -24,10 +26,12 @@ from filmfs.versioning.rows import Kind
 from filmfs.versioning.view import View
 
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
-    from filmfs.archive.proxies import Made, Proxies
-    from filmfs.proxy.executors import Executor
+    from filmfs.archive.proxies import Proxies
+    from filmfs.archive.queue import ProxyQueue
+    from filmfs.store.jobs import Job
 
-_OWN_TROUBLE = (BadMedia, Busy, SourceUnreadable)  # of one film: the others are made
+_ASKED_FOR = 10  # the priority of what somebody waits for
+_LOOK_S = 0.5
 
 Places = Annotated[list[str], typer.Argument(metavar="BRANCH:PATH...", help="Films, or directories of them.")]
 Sizes = Annotated[
@@ -39,7 +43,8 @@ def add_to(app: typer.Typer) -> None:
     """Adds this family's commands."""
     family = new_app("Smaller renditions of films, in step with them.", invoke_without_command=True)
     family.callback()(help_if_bare)
-    for name, function in (("make", make), ("list", list_proxies), ("pick", pick)):
+    commands = (("make", make), ("status", status), ("cancel", cancel), ("list", list_proxies), ("pick", pick))
+    for name, function in commands:
         command(family, name)(function)
     app.add_typer(family, name="proxy")
 
@@ -58,6 +63,7 @@ def make(
     processes: Annotated[
         int | None, typer.Option("--processes", min=1, help="How many processes; as many as there are cores.")
     ] = None,
+    later: Annotated[bool, typer.Option("--later", help="Only put them into the queue.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -66,16 +72,18 @@ def make(
     """Make the proxies of films that are not there yet.
 
     All of a film's are made in one decoding, and are seen when they are whole and checked. What cannot be made is told,
-    and the rest goes on.
+    and the rest goes on. They go through the archive's queue: what is interrupted goes on with the next `proxy make`,
+    and where a mount's daemon is at work already, this waits for it.
     """
     from filmfs.archive.proxies import Proxies
-    from filmfs.proxy.executors import Local
+    from filmfs.archive.queue import ProxyQueue
+    from filmfs.store.jobs import Job
 
     output = Output(as_json, quiet, verbose)
     recipes = _recipes(sizes)
     refresh(archive)
     with Archive(archive, Mode.INGEST) as opened:
-        proxies = Proxies(opened)
+        proxies, queue = Proxies(opened), ProxyQueue(opened)
         films = [film for place in places for film in _films(opened, place)]
         once = {film.content: film for film in reversed(films)}  # the first name of each content
         wanted = {film: proxies.missing(film.content, recipes) for film in films if once[film.content] == film}
@@ -83,36 +91,55 @@ def make(
         if dry_run:
             _tell_plan(output, wanted, len(films))
             return
-        told: list[dict[str, Any]] = []
-        with Local(processes) as workers:
-            for film, missing in wanted.items():
-                told.append(_made(proxies, film, missing, workers, output))
-        left_out = [each for each in told if "error" in each]
-        facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
-        output.result(facts, lambda: _made_lines(told, len(films) - len(wanted)))
-        if left_out:
-            error = LeftOut(f"{counted(len(left_out), 'film')} of {len(films)} could not be proxied")
-            error.told = as_json
-            raise error
+        jobs = [
+            Job(film.content, film.name, film.place, tuple(recipe.name for recipe in missing), priority=_ASKED_FOR)
+            for film, missing in wanted.items()
+        ]
+        numbers = queue.add(jobs)
+        if later:
+            facts: dict[str, Any] = {"queued": numbers, "known": len(films) - len(wanted)}
+            output.result(facts, lambda: iter([f"{counted(len(numbers), 'film')} in the queue"]))
+            return
+        ended = _work(queue, opened.root, set(numbers), processes, output)
+        told = [_told(proxies, film, ended[number]) for film, number in zip(wanted, numbers, strict=True)]
+    left_out = [each for each in told if "error" in each]
+    facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
+    output.result(facts, lambda: _made_lines(told, len(films) - len(wanted)))
+    if left_out:
+        what = f"{counted(len(left_out), 'film')} of {len(films)} could not be proxied"
+        raise LeftOut(what, told=as_json)
 
 
-def _made(
-    proxies: "Proxies", film: _Film, recipes: list[Recipe], workers: "Executor", output: Output
-) -> dict[str, Any]:
-    """Makes one film's, and tells of it."""
-    from filmfs.proxy.making import frames_of_work
+def _work(queue: "ProxyQueue", root: str, numbers: set[int], processes: int | None, output: Output) -> "dict[int, Job]":
+    """Has the jobs of these numbers be over, here or in the process that works through the queue already."""
+    from filmfs.archive.queue import is_worked_on, progress_of
+    from filmfs.proxy.executors import Local
+    from filmfs.store.jobs import OPEN
 
-    try:
-        found = proxies.examine(film.content, film.name)
-        with output.frames(film.place, frames_of_work(found)) as advance:
-            made = proxies.make(film.content, found, recipes, workers, advance)
-    except _OWN_TROUBLE as error:
-        return {"place": film.place, "error": type(error).__name__, "message": str(error)}
-    return {"place": film.place, "proxies": [_facts(each) for each in made.proxies.values()], **_remarks(made)}
+    with output.films(len(numbers)) as bar, Local(processes) as executor:
+        while True:
+            jobs = {job.number: job for job in queue.jobs() if job.number in numbers}
+            if all(job.state not in OPEN for job in jobs.values()):
+                return jobs
+            try:
+                for job in queue.work(executor, bar.begin, bar.advance):
+                    bar.end(job.place)
+                    if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
+                        break
+            except Busy:  # the daemon, or another command
+                while is_worked_on(root):
+                    bar.show(progress_of(root))
+                    if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
+                        break
+                    time.sleep(_LOOK_S)
 
 
-def _remarks(made: "Made") -> dict[str, Any]:
-    return {"damaged": list(made.damaged), "remarks": list(made.remarks)}
+def _told(proxies: "Proxies", film: _Film, job: "Job") -> dict[str, Any]:
+    """What became of a film's job."""
+    if job.state != "done":
+        return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
+    made = [_facts(each) for each in proxies.all_of(film.content) if each.name in job.recipes]
+    return {"place": film.place, "proxies": made, "damaged": job.damaged}
 
 
 def _facts(made: Derived) -> dict[str, Any]:
@@ -125,14 +152,15 @@ def _made_lines(told: list[dict[str, Any]], known: int) -> Iterator[str]:
         if "error" in each:
             yield f"{each['place']}: {each['message']}"
             continue
-        yield f"{each['place']}: " + ", ".join(_words(proxy) for proxy in each["proxies"])
+        yield f"{each['place']}: " + ", ".join(map(_words, _by_size(each["proxies"])))
         if each["damaged"]:
-            count = len(each["damaged"])
-            numbers = ", ".join(map(str, each["damaged"][:5])) + (" …" if count > 5 else "")
-            yield f"  {counted(count, 'frame')} could not be decoded and repeat the one before: {numbers}"
-        yield from (f"  {remark}" for remark in each["remarks"])
+            yield f"  {counted(each['damaged'], 'frame')} could not be decoded: the frame before is shown instead"
     if known:
         yield f"{counted(known, 'film')} had them, or are proxies"
+
+
+def _by_size(proxies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(proxies, key=lambda proxy: proxy["width"] or 0)
 
 
 def _words(proxy: dict[str, Any]) -> str:
@@ -155,6 +183,63 @@ def _tell_plan(output: Output, wanted: dict[_Film, list[Recipe]], films: int) ->
     output.result(facts, lines)
 
 
+def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Say what is in the queue, what is being made, and what became of the last ones."""
+    from filmfs.archive.queue import ProxyQueue, progress_of
+
+    output = Output(as_json, quiet, verbose)
+    with Archive(archive, Mode.READ) as opened:
+        jobs = ProxyQueue(opened).jobs()
+        progress = progress_of(opened.root)
+    counts = Counter(str(job.state) for job in jobs)
+    told = [
+        {
+            "job": job.number,
+            "place": job.place,
+            "sizes": list(job.recipes),
+            "state": str(job.state),
+            "tries": job.tries,
+            "damaged": job.damaged,
+            "error": job.error,
+        }
+        for job in jobs
+    ]
+    running = None if progress is None else asdict(progress)
+
+    def lines() -> Iterator[str]:
+        yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "the queue is empty"
+        for job in told:
+            if job["state"] == "running" and progress is not None and progress.job == job["job"]:
+                share = 100 * progress.done // max(1, progress.total)
+                yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
+            elif job["state"] != "done" or job["damaged"]:
+                damaged = f"{job['damaged']} frames could not be decoded" if job["damaged"] else ""
+                why = "; ".join(filter(None, (str(job["error"]), damaged)))
+                yield f"{job['job']:>6} {job['state']:<10} {job['place']}" + (f": {why}" if why else "")
+
+    output.result({"jobs": told, "counts": dict(counts), "running": running}, lines)
+
+
+def cancel(
+    archive: ArchivePath,
+    jobs: Annotated[list[int] | None, typer.Argument(metavar="[JOB...]", help="Numbers, as status tells.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is not over.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take jobs out of the queue; one that is running stops. What was made stays."""
+    from filmfs.archive.queue import ProxyQueue
+
+    output = Output(as_json, quiet, verbose)
+    if bool(jobs) == everything:
+        raise Usage("say which jobs, by the numbers that `filmfs proxy status` tells, or --all")
+    with Archive(archive, Mode.INGEST) as opened:
+        cancelled = ProxyQueue(opened).cancel(None if everything else jobs)
+    facts = {"cancelled": [job.number for job in cancelled]}
+    output.result(facts, lambda: iter([f"{counted(len(cancelled), 'job')} cancelled"]))
+
+
 def list_proxies(
     archive: ArchivePath, places: Places, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False
 ) -> None:
@@ -175,7 +260,7 @@ def list_proxies(
         for each in told:
             made = each["proxies"]
             assert isinstance(made, list)
-            yield f"{each['place']}: " + (", ".join(map(_words, made)) or "no proxies")
+            yield f"{each['place']}: " + (", ".join(map(_words, _by_size(made))) or "no proxies")
 
     output.result({"films": told}, lines)
 

@@ -6,6 +6,7 @@ from filmfs.store.check import Referenced
 from filmfs.store.contents import find_map
 from filmfs.store.derived import DERIVED, RENDITIONS, derived_of_value
 from filmfs.store.findings import DAMAGED, FaultKind, OfContent, Reading
+from filmfs.store.jobs import JOBS
 
 
 def check_derived(reading: Reading, referenced: Referenced) -> None:
@@ -25,5 +26,6 @@ def check_derived(reading: Reading, referenced: Referenced) -> None:
             if kept is None or kept.size != file.size:
                 what = f"the {made.name} of content {original.hex()} is not here ({file.kind} {file.content.hex()})"
                 reading.findings.add(FaultKind.CONTENT, what, OfContent(original))
-    for _ in reading.rows(RENDITIONS):
-        pass
+    for table in (RENDITIONS, JOBS):
+        for _ in reading.rows(table):
+            pass

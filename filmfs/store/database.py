@@ -36,8 +36,9 @@ TABLES = (
     b"journal",  # see store.ingest
     b"derived",  # see store.derived
     b"renditions",
+    b"jobs",  # see store.jobs
 )
-_LATER = (b"derived", b"renditions")  # not in archives that were made before these were
+_LATER = (b"derived", b"renditions", b"jobs")  # not in archives that were made before these were
 _MAP_SIZES = (1 << 40, 1 << 36, 1 << 32, 1 << 30)  # the first that the process may map
 _MEND_S = 0.2  # the owner waits so long for other threads' views to end, and tries again later
 _MENDED_S = 5.0  # other threads wait so long for the owner
