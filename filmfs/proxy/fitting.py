@@ -55,7 +55,7 @@ class Fitter:
         self._source = picture
         self._is_interlaced = picture.is_interlaced
         self._is_high = is_high(picture.colours.transfer)
-        self._chain: _Chain | None = None
+        self._chain: Chain | None = None
         self._scalers = [VideoReformatter() for _ in sizes]
         self._tiny = VideoReformatter()
 
@@ -109,7 +109,7 @@ class Fitter:
             if self._chain is None or not self._chain.takes(frame):
                 if self._chain is not None:
                     yield from self._chain.rest()
-                self._chain = _Chain(frame, steps)
+                self._chain = Chain(frame, steps)
             yield from self._chain.through(frame)
         if self._chain is not None:
             yield from self._chain.rest()
@@ -129,7 +129,7 @@ class Fitter:
         return steps
 
 
-class _Chain:
+class Chain:
     """Filters that pictures of one kind go through."""
 
     def __init__(self, frame: "av.VideoFrame", steps: list[tuple[str, str]]) -> None:
@@ -159,7 +159,9 @@ class _Chain:
         frame.pts, frame.time_base = self._number, Fraction(1, 1000)
         self._number += 1
         self._source.push(frame)
-        frame.pts, frame.time_base = pts, base
+        frame.pts = pts
+        if base is not None:  # an image alone has none
+            frame.time_base = base
         yield from self._out()
 
     def rest(self) -> Iterator["av.VideoFrame"]:

@@ -19,7 +19,7 @@ from filmfs.proxy.executors import Executor, Outcome
 from filmfs.proxy.joining import SoundPart
 from filmfs.proxy.originals import Labels, Original
 from filmfs.proxy.recipes import Recipe
-from filmfs.proxy.sources import Source
+from filmfs.proxy.sources import Source, part_of
 from filmfs.proxy.tasks import JoinTask, PictureTask, Result, SoundTask, Task
 
 _SPAN_FRAMES = 240  # of pictures that stand by themselves
@@ -131,7 +131,7 @@ def _tasks(
             tasks.append(
                 PictureTask(
                     identity,
-                    source,
+                    part_of(source, span.first - span.before, end + span.after),
                     original.picture.without_times(),
                     span,
                     times[span.first : end],

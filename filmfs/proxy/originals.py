@@ -197,10 +197,10 @@ def _picture(opener: Opener, container: "av.container.InputContainer", stream: V
         times,
         starts,
         looked.last or round(1 / rate / Fraction(stream.time_base or 1)),
-        _colours(first),
+        colours_of(first),
         seen.is_interlaced or context.field_order not in _PROGRESSIVE,
         any(component.is_alpha for component in first.format.components),
-        _matrix(first),
+        matrix_of(first),
         is_counted,
     )
 
@@ -291,14 +291,19 @@ def _known(rate: Fraction) -> Fraction | None:
         return None
 
 
-def _colours(frame: "av.VideoFrame") -> Colours:
+def colours_of(frame: "av.VideoFrame") -> Colours:
+    """What its numbers mean, as it says itself."""
     is_full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
     matrix = _RGB if frame.format.is_rgb else frame.colorspace  # some decoders do not say so
     return Colours(frame.color_primaries, frame.color_trc, matrix, is_full)
 
 
-def _matrix(frame: "av.VideoFrame") -> tuple[int, ...] | None:
-    data = frame.side_data.get("DISPLAYMATRIX")
+def matrix_of(frame: "av.VideoFrame") -> tuple[int, ...] | None:
+    """Its display matrix, where it is turned or mirrored by it."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV refuses all when it does not know one of them (18.1: Exif)
+        return None
     if data is None:
         return None
     raw = bytes(memoryview(data))  # type: ignore[arg-type]

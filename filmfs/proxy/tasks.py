@@ -20,8 +20,9 @@ from filmfs.proxy.fitting import Fitter
 from filmfs.proxy.joining import SoundPart, join
 from filmfs.proxy.originals import Labels, Original, Picture
 from filmfs.proxy.packets import PacketWriter
+from filmfs.proxy.sequences import FramesDecoder
 from filmfs.proxy.sounding import encode_sounds
-from filmfs.proxy.sources import Source
+from filmfs.proxy.sources import FrameFiles, Source
 
 Advance = Callable[[int], None]
 """Told how many frames are done since it was told last. May raise to end the work."""
@@ -90,16 +91,19 @@ class PictureTask:
             damaged.append(self.span.first + shown.number)
 
 
-_open: list[tuple[tuple[object, ...], FFmpegDecoder]] = []
+_open: list[tuple[tuple[object, ...], FFmpegDecoder | FramesDecoder]] = []
 
 
-def _decoder(task: PictureTask) -> FFmpegDecoder:
+def _decoder(task: PictureTask) -> FFmpegDecoder | FramesDecoder:
     """A decoder of the task's film: the last one that was used here, if it is that."""
     key = task.identity, task.source, task.threads
     if not _open or _open[0][0] != key:
         while _open:
             _open.pop()[1].close()
-        _open.append((key, FFmpegDecoder(task.source.open, task.picture, task.threads)))
+        if isinstance(task.source, FrameFiles):
+            _open.append((key, FramesDecoder(task.source, task.picture)))
+        else:
+            _open.append((key, FFmpegDecoder(task.source.open, task.picture, task.threads)))
     return _open[0][1]
 
 

@@ -1,0 +1,212 @@
+"""Image sequences as originals: numbered frames, each a file of its own (OpenEXR, DPX, TIFF, PNG, JPEG).
+
+Picture k is the frame whose number is k more than the first one's. A number that is missing, a file that cannot be
+decoded and one of another size are shown as the picture before, and are damaged. What kind of file each is, its first
+bytes say. `displaying` says what becomes of scene light and of densities.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from typing import BinaryIO
+from urllib.request import urlopen
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from filmfs.core.errors import BadMedia, BadTimecode
+from filmfs.core.smpte import label_of
+from filmfs.media.images import is_density, read_image_rate, read_image_time
+from filmfs.media.openexr import is_whole, read_header
+from filmfs.proxy.decoding import Shown, Span
+from filmfs.proxy.displaying import Display, Meaning
+from filmfs.proxy.originals import Colours, Labels, Original, Picture, colours_of, examine, matrix_of
+from filmfs.proxy.sources import FrameFiles, Source
+from filmfs.store.containers import FileBytes
+
+_RATE = Fraction(24)  # where nothing says one
+_TRIES = 100  # files that are looked at for one that can be decoded
+_FULL = 2
+_STRICT = ("png", "mjpeg")  # else damage is concealed; TIFF's is not, and what is odd in a header would be refused
+_CODECS = {
+    b"\x76\x2f\x31\x01": "exr",
+    b"SDPX": "dpx",
+    b"XPDS": "dpx",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"\x89PNG": "png",
+    b"\xff\xd8\xff": "mjpeg",
+}
+
+
+def examine_source(source: Source) -> Original:
+    """Looks at an original of any kind. Raises BadMedia."""
+    return examine_frames(source) if isinstance(source, FrameFiles) else examine(source.open)
+
+
+def examine_frames(source: FrameFiles) -> Original:
+    """Looks at an image sequence by the first frame that can be decoded. Raises BadMedia when it finds none."""
+    number, data, image = _first(source)
+    name = f"image.{image.codec}"
+    rate = source.rate or read_image_rate(FileBytes(BytesIO(data)), name) or _RATE
+    count = source.frames[-1][0] - source.first + 1
+    frame = Display().shown(image.frame, image.meaning)
+    is_coded = image.meaning is Meaning.CODED
+    picture = Picture(
+        0,
+        image.codec,
+        frame.format.name,
+        frame.width,
+        frame.height,
+        image.shape,
+        rate,
+        True,
+        1 / rate,
+        array("q", range(count)),
+        array("q", range(count)),
+        1,
+        colours_of(frame) if is_coded else Colours(matrix=0, is_full=True),
+        False,
+        any(component.is_alpha for component in frame.format.components),
+        matrix_of(image.frame),
+    )
+    return Original(picture, (), labels=Labels(_timecode(data, name, rate, number - source.first)))
+
+
+def _first(source: FrameFiles) -> tuple[int, bytes, "_Image"]:
+    if not source.frames:
+        raise BadMedia("there are no frames")
+    why: list[str] = []
+    for number, file in source.frames[:_TRIES]:
+        try:
+            data = _bytes(file)
+            return number, data, _decoded(data)
+        except BadMedia as error:
+            why.append(f"frame {number} {error}")
+    raise BadMedia(f"no frame can be decoded: {why[0]}")
+
+
+def _timecode(data: bytes, name: str, rate: Fraction, number: int) -> str | None:
+    """That of the first picture, as the header of one says its own."""
+    said = read_image_time(FileBytes(BytesIO(data)), name)
+    if said is None:
+        return None
+    try:
+        start, drop = said.start(rate)
+        return str(label_of(start - number, rate, drop=drop))
+    except BadTimecode:
+        return None
+
+
+class FramesDecoder:
+    """Decodes one file after another. See decoding.Decoder."""
+
+    def __init__(self, source: FrameFiles, picture: Picture) -> None:
+        self._source = source
+        self._size = picture.width, picture.height
+        self._display = Display()
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def pictures(self, span: Span) -> Iterator[Shown]:
+        """See Decoder."""
+        first = span.first - span.before
+        files = dict(self._source.frames)
+        latest, waiting = None, 0
+        for at in range(len(span.times)):
+            number = self._source.first + first + at
+            found = self._find(files[number]) if number in files else None
+            if found is None and at == 0:
+                latest = self._before(number)
+            latest = found or latest
+            if latest is None:  # there is nothing yet that could be shown
+                waiting += 1
+                continue
+            for missed in range(at - waiting, at):
+                yield Shown(missed - span.before, latest, True)
+            waiting = 0
+            yield Shown(at - span.before, latest, found is None)
+        if latest is None:
+            raise BadMedia(f"frames {span.first} to {span.first + span.count - 1} cannot be decoded")
+
+    def _before(self, number: int) -> "av.VideoFrame | None":
+        earlier = (self._find(file) for each, file in reversed(self._source.frames) if each < number)
+        return next((frame for frame in earlier if frame is not None), None)
+
+    def _find(self, file: Source) -> "av.VideoFrame | None":
+        try:
+            image = _decoded(_bytes(file))
+        except BadMedia:
+            return None
+        if (image.frame.width, image.frame.height) != self._size:
+            return None
+        return self._display.shown(image.frame, image.meaning)
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    codec: str
+    frame: "av.VideoFrame"
+    meaning: Meaning
+    shape: Fraction | None
+
+
+def _bytes(source: Source) -> bytes:
+    """All of a file. Raises BadMedia when it cannot be read."""
+    try:
+        with _opened(source.open()) as file:
+            return file.read()
+    except OSError as error:
+        raise BadMedia(f"cannot be read: {error.strerror or error}") from None
+
+
+def _opened(place: str | BinaryIO) -> BinaryIO:
+    if not isinstance(place, str):
+        return place
+    if place.startswith(("http://", "https://")):
+        opened: BinaryIO = urlopen(place)
+        return opened
+    return open(place, "rb")
+
+
+def _decoded(data: bytes) -> _Image:
+    """Raises BadMedia with what is wrong."""
+    codec = next((name for magic, name in _CODECS.items() if data.startswith(magic)), None)
+    if codec is None:
+        raise BadMedia("is no EXR, DPX, TIFF, PNG or JPEG image")
+    options = {"err_detect": "explode"} if codec in _STRICT else {}
+    if codec == "exr":
+        options = _colours_of_exr(data)
+    context = av.CodecContext.create(codec, "r")
+    assert isinstance(context, VideoCodecContext)
+    context.thread_count, context.options = 1, options
+    try:
+        frames = context.decode(av.Packet(data)) or context.decode(None)
+    except av.FFmpegError as error:
+        raise BadMedia(f"cannot be decoded: {error.strerror or error}") from None
+    if not frames or frames[0].is_corrupt:
+        raise BadMedia("cannot be decoded")
+    frame, meaning = frames[0], Meaning.CODED
+    if codec == "exr":
+        meaning = Meaning.LIGHT
+    elif codec == "dpx" and is_density(data):
+        meaning = Meaning.DENSITY
+    if frame.format.name.startswith("gray"):  # decoders do not say so of all files
+        frame.color_range = _FULL
+    return _Image(codec, frame, meaning, context.sample_aspect_ratio or None)
+
+
+def _colours_of_exr(data: bytes) -> dict[str, str]:
+    """Options for the decoder, which says nothing of chunks that are not there. Raises BadMedia."""
+    header = read_header(data)
+    if header is None or not is_whole(data, header):
+        raise BadMedia("is not whole")
+    found = header.find_colours()
+    if found is None:
+        names = ", ".join(name for names in header.channels for name in names)
+        raise BadMedia(f"has no colours, only {names}")
+    part, layer = found
+    return {"part": str(part), **({"layer": layer} if layer else {})}

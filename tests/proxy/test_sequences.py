@@ -1,0 +1,321 @@
+"""Image sequences as originals: in step with their numbers, in the colours that files mean, whatever is damaged."""
+
+import pickle
+import random
+import struct
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from filmfs.core.errors import BadMedia, NotFound
+from filmfs.proxy.decoding import plan_spans
+from filmfs.proxy.displaying import Display, Meaning
+from filmfs.proxy.executors import Executor, InThisProcess, Local
+from filmfs.proxy.making import Making, make
+from filmfs.proxy.recipes import EDITORIAL, PREVIEW, THUMBNAIL
+from filmfs.proxy.sequences import FramesDecoder, examine_frames
+from filmfs.proxy.sources import FrameFiles, OnDisk
+from tests.proxy.images import Frames, attribute, dpx_with, encoded, exr_with, in_folder, levels
+from tests.proxy.numbered import number_in, seen
+
+PNG = Frames(".png", "png", "rgb24")
+EXR = Frames(".exr", "exr", "gbrpf32le", {"compression": "zip16", "format": "half"})
+DPX = Frames(".dpx", "dpx", "gbrp10le")
+KINDS = {
+    "EXR half": EXR,
+    "EXR half, an odd width": Frames(".exr", "exr", "gbrpf32le", {"compression": "rle", "format": "half"}, (998, 540)),
+    "EXR half with alpha": Frames(".exr", "exr", "gbrapf32le", {"format": "half"}, alpha=200),
+    "EXR float": Frames(".exr", "exr", "gbrpf32le", {"compression": "zip1", "format": "float"}),
+    "EXR grey": Frames(".exr", "exr", "grayf32le", {"format": "half"}),
+    "DPX 8": Frames(".dpx", "dpx", "rgb24"),
+    "DPX 10": DPX,
+    "DPX 10, the other order": Frames(".dpx", "dpx", "gbrp10be"),
+    "DPX 12": Frames(".dpx", "dpx", "gbrp12le"),
+    "DPX 16": Frames(".dpx", "dpx", "rgb48be"),
+    "TIFF 16": Frames(".tif", "tiff", "rgb48le"),
+    "TIFF grey": Frames(".tif", "tiff", "gray"),
+    "PNG": PNG,
+    "PNG with alpha": Frames(".png", "png", "rgba", alpha=200),
+    "PNG 16, grey": Frames(".png", "png", "gray16be"),
+    "JPEG": Frames(".jpg", "mjpeg", "yuvj422p"),
+}
+
+
+def proxies(source: FrameFiles, folder: Path, executor: Executor | None = None) -> Making:
+    """All of a sequence's proxies."""
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    original = examine_frames(source)
+    return make("sequence", source, original, (THUMBNAIL, PREVIEW, EDITORIAL), executor or InThisProcess(), str(work))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_frame_is_where_its_number_says(kind: str, tmp_path: Path) -> None:
+    KINDS[kind].write(tmp_path / "frames", 27)
+    made = proxies(in_folder(tmp_path / "frames"), tmp_path)
+    assert made.damaged == ()
+    for rendition in made.renditions:
+        shown = seen(rendition.path)
+        assert shown.numbers == tuple(range(27))
+        assert shown.times == tuple(Fraction(number, 24) for number in range(27))
+
+
+def test_a_number_that_is_missing_is_the_frame_before_it(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    PNG.write(folder, 30)
+    for number in (1005, 1006, 1021):
+        PNG.path(folder, number).unlink()
+    made = proxies(in_folder(folder), tmp_path)
+    assert made.damaged == (4, 5, 20)
+    for rendition in made.renditions:
+        expected = list(range(30))
+        expected[4] = expected[5] = 3
+        expected[20] = 19
+        assert list(seen(rendition.path).numbers) == expected
+
+
+NOISE = random.Random(1).randbytes(1000)
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda data: data[: len(data) * 3 // 5],
+    "cut off near its end": lambda data: data[:-30],
+    "empty": lambda data: b"",
+    "something else": lambda data: NOISE,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["EXR half", "DPX 10", "TIFF 16", "PNG", "JPEG"])
+def test_a_damaged_frame_is_the_one_before_it(kind: str, damage: str, tmp_path: Path) -> None:
+    frames = KINDS[kind]
+    frames.write(tmp_path / "frames", 5)
+    path = frames.path(tmp_path / "frames", 1003)
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert _decoded(in_folder(tmp_path / "frames")) == [(0, False), (1, False), (1, True), (3, False), (4, False)]
+
+
+def test_chunks_that_were_never_written_are_damage(tmp_path: Path) -> None:
+    EXR.write(tmp_path / "frames", 3)
+    path = EXR.path(tmp_path / "frames", 1002)
+    data = bytearray(path.read_bytes())
+    (first,) = (at for at in range(1000) if struct.unpack_from("<Q", data, at) == (at + 8 * (288 // 16),))
+    data[first + 8 : first + 16] = bytes(8)
+    path.write_bytes(data)
+    assert _decoded(in_folder(tmp_path / "frames")) == [(0, False), (0, True), (2, False)]
+
+
+def test_a_frame_of_another_size_is_damaged_and_one_of_another_format_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    PNG.write(folder, 4)
+    PNG.path(folder, 1002).write_bytes(Frames(".png", "png", "rgb24", size=(256, 144)).data(1))
+    PNG.path(folder, 1003).write_bytes(Frames(".png", "png", "gray16be").data(2))
+    assert _decoded(in_folder(folder)) == [(0, False), (0, True), (2, False), (3, False)]
+
+
+def test_where_none_is_before_it_the_first_that_can_be_decoded_is_shown(tmp_path: Path) -> None:
+    PNG.write(tmp_path / "frames", 5)
+    for number in (1001, 1002):
+        PNG.path(tmp_path / "frames", number).write_bytes(b"")
+    assert _decoded(in_folder(tmp_path / "frames")) == [(2, True), (2, True), (2, False), (3, False), (4, False)]
+
+
+def test_a_sequence_without_a_frame_that_can_be_decoded_is_refused(tmp_path: Path) -> None:
+    PNG.write(tmp_path / "frames", 3)
+    for number in range(1001, 1004):
+        PNG.path(tmp_path / "frames", number).write_bytes(NOISE)
+    with pytest.raises(
+        BadMedia, match=r"^no frame can be decoded: frame 1001 is no EXR, DPX, TIFF, PNG or JPEG image$"
+    ):
+        examine_frames(in_folder(tmp_path / "frames"))
+
+
+def test_a_frame_whose_bytes_cannot_be_had_is_not_damaged(tmp_path: Path) -> None:
+    class Elsewhere:
+        def open(self) -> str:
+            raise NotFound("its pack is gone")
+
+    PNG.write(tmp_path / "frames", 2)
+    there = in_folder(tmp_path / "frames").frames
+    source = FrameFiles(1001, (*there, (1003, Elsewhere())))
+    with pytest.raises(NotFound):
+        _decoded(source)
+
+
+def test_what_several_workers_make_is_one_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    small, folder = Frames(".png", "png", "rgb24", size=(256, 144)), tmp_path / "frames"
+    small.write(folder, 200, first=1)
+    for number in (48, 49, 50, 97):  # pictures 47, 48, 49 and 96: around the beginnings of spans
+        small.path(folder, number).unlink()
+    small.path(folder, 96).write_bytes(NOISE)
+    with Local(5) as workers:
+        made = proxies(in_folder(folder), tmp_path, workers)
+    expected = list(range(200))
+    expected[47:50], expected[95:97] = [46] * 3, [94] * 2
+    assert made.damaged == (47, 48, 49, 95, 96)
+    for rendition in made.renditions:
+        assert list(seen(rendition.path).numbers) == expected
+
+
+def test_a_part_of_a_sequence_is_a_value_that_keeps_its_places() -> None:
+    source = FrameFiles(10, tuple((number, OnDisk(f"{number}.dpx")) for number in range(10, 1000) if number != 300))
+    part = pickle.loads(pickle.dumps(source.part(290, 300)))
+    assert part.first == 10
+    assert [number for number, _ in part.frames] == [*range(292, 300), *range(301, 310)]
+
+
+# Colours
+
+
+@pytest.mark.parametrize("form", ["half", "float"])
+def test_light_is_shown_as_srgb_and_cut_off_at_its_ends(form: str, tmp_path: Path) -> None:
+    values = [0.0, 0.001, 0.02, 0.18, 0.5, 1.0, 1.5, 60000.0, -0.2]
+    (tmp_path / "a.1.exr").write_bytes(encoded("exr", levels(values), {"format": form}))
+    shown = _shown(in_folder(tmp_path))
+    expected = [_srgb(value) for value in values]
+    assert shown == pytest.approx(expected, abs=0.001)
+    assert round(255 * shown[3]) == 118
+
+
+def test_what_is_no_number_is_black_and_infinity_white() -> None:
+    halves = av.VideoFrame(32, 32, "gbrpf16le")
+    for value, expected in ((0x7E00, 0.0), (0x7C00, 1.0), (0xFC00, 0.0), (0x0001, _srgb(2**-24)), (0x8000, 0.0)):
+        for plane in halves.planes:
+            plane.update(struct.pack("<H", value) * (plane.buffer_size // 2))
+        made = Display().shown(halves, Meaning.LIGHT)
+        assert struct.unpack_from("<H", bytes(made.planes[0]))[0] == pytest.approx(65535 * expected, abs=1)
+
+
+def test_mid_grey_of_light_is_118_in_the_proxies_also_with_alpha(tmp_path: Path) -> None:
+    for pixels in ("gbrpf32le", "gbrapf32le"):
+        folder = tmp_path / pixels
+        folder.mkdir()
+        frame = levels([0.18] * 16, pixels, 288)
+        (folder / "a.1.exr").write_bytes(encoded("exr", frame, {"format": "half"}))
+        for rendition in proxies(in_folder(folder), folder).renditions:
+            with av.open(rendition.path) as container:
+                frame = next(container.decode(video=0))
+                assert (frame.color_range, frame.colorspace, frame.color_trc) == (1, 1, 1)
+                assert _middle(frame) == pytest.approx(16 + 118 * 219 / 255, abs=1.5)
+
+
+@pytest.mark.parametrize(("pixels", "bits"), [("rgb24", 8), ("gbrp10le", 10), ("gbrp12le", 12), ("rgb48be", 16)])
+@pytest.mark.parametrize("transfer", [1, 3])
+def test_density_is_light_between_black_and_white_of_film(
+    transfer: int, pixels: str, bits: int, tmp_path: Path
+) -> None:
+    codes = [0, 95, 200, 470, 600, 685, 1023]
+    frame = levels([code / 1023 for code in codes]).reformat(format=pixels, src_color_range=2, dst_color_range=2)
+    (tmp_path / "a.1.dpx").write_bytes(dpx_with(encoded("dpx", frame), transfer=transfer))
+    most = (1 << bits) - 1
+    expected = [_srgb(_of_density(round(code / 1023 * most) / most * 1023)) for code in codes]
+    assert _shown(in_folder(tmp_path)) == pytest.approx(expected, abs=0.03 if bits == 8 else 0.006)
+    assert expected[:2] == pytest.approx([0, 0], abs=0.03 if bits == 8 else 0.006)
+    assert expected[5:] == pytest.approx([1, 1], abs=0.01)
+    assert 0.45 < expected[3] < 0.48  # a grey card
+
+
+@pytest.mark.parametrize("transfer", [0, 2, 4, 6])
+def test_other_numbers_of_dpx_are_taken_as_they_are(transfer: int, tmp_path: Path) -> None:
+    values = [0.0, 0.1, 0.5, 0.9, 1.0]
+    frame = levels(values).reformat(format="gbrp10le", src_color_range=2, dst_color_range=2)
+    (tmp_path / "a.1.dpx").write_bytes(dpx_with(encoded("dpx", frame), transfer=transfer))
+    assert _shown(in_folder(tmp_path)) == pytest.approx(values, abs=0.002)
+
+
+def test_the_first_layer_with_colours_is_shown(tmp_path: Path) -> None:
+    data = encoded("exr", levels([0.18, 0.5]), {"format": "half", "compression": "none"})
+    (tmp_path / "a.1.exr").write_bytes(exr_with(data, layer="left."))
+    assert _shown(in_folder(tmp_path)) == pytest.approx([_srgb(0.18), _srgb(0.5)], abs=0.001)
+
+
+def test_images_without_colours_are_refused_with_what_they_have(tmp_path: Path) -> None:
+    data = encoded("exr", levels([0.18]), {"format": "half"})
+    at = data.index(b"chlist\0") + 11
+    data = data[:at] + data[at:].replace(b"B\0", b"U\0", 1).replace(b"G\0", b"V\0", 1).replace(b"R\0", b"Z\0", 1)
+    (tmp_path / "a.1.exr").write_bytes(data)
+    with pytest.raises(BadMedia, match="frame 1 has no colours, only U, V, Z"):
+        examine_frames(in_folder(tmp_path))
+
+
+# What headers say
+
+
+def test_time_code_and_rate_are_those_of_the_header(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    DPX.write(folder, 3)
+    path = DPX.path(folder, 1001)
+    path.write_bytes(dpx_with(path.read_bytes(), label=0x10203004, rate=25.0))
+    made = proxies(in_folder(folder), tmp_path)
+    assert {seen(rendition.path).timecode for rendition in made.renditions} == {"10:20:30:04"}
+    assert {seen(rendition.path).rate for rendition in made.renditions} == {Fraction(25)}
+
+
+def test_exr_says_its_time_code_and_rate(tmp_path: Path) -> None:
+    EXR.write(tmp_path / "frames", 3)
+    path = EXR.path(tmp_path / "frames", 1001)
+    said = attribute("timeCode", "timecode", struct.pack("<II", 0x01020344, 0))
+    said += attribute("framesPerSecond", "rational", struct.pack("<iI", 30000, 1001))
+    path.write_bytes(exr_with(path.read_bytes(), said))
+    original = examine_frames(in_folder(tmp_path / "frames"))
+    assert original.picture is not None
+    assert (original.labels.timecode, original.picture.rate) == ("01:02:03;04", Fraction(30000, 1001))
+    assert _decoded(in_folder(tmp_path / "frames"))[0] == (0, False)
+
+
+def test_where_the_first_frame_is_damaged_another_says_where_the_sequence_begins(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    DPX.write(folder, 4)
+    DPX.path(folder, 1001).write_bytes(b"")
+    path = DPX.path(folder, 1002)
+    path.write_bytes(dpx_with(path.read_bytes(), label=0x01000000, rate=24.0))
+    assert examine_frames(in_folder(folder)).labels.timecode == "00:59:59:23"
+
+
+def test_a_rate_that_is_told_is_believed_and_without_any_it_is_24(tmp_path: Path) -> None:
+    PNG.write(tmp_path / "frames", 2)
+    for told, rate in ((None, Fraction(24)), (Fraction(50), Fraction(50))):
+        picture = examine_frames(in_folder(tmp_path / "frames", told)).picture
+        assert picture is not None
+        assert (picture.rate, picture.is_steady, picture.frames, list(picture.starts)) == (rate, True, 2, [0, 1])
+
+
+def test_frames_of_many_channels_are_read(test_data: Path, tmp_path: Path) -> None:
+    made = proxies(in_folder(test_data / "exr"), tmp_path)
+    assert made.damaged == ()
+    assert [rendition.frames for rendition in made.renditions] == [8, 8, 8]
+
+
+def _decoded(source: FrameFiles) -> list[tuple[int, bool]]:
+    """The numbers in the pictures of a sequence, and whether they are damaged."""
+    picture = examine_frames(source).picture
+    assert picture is not None
+    (span,) = plan_spans(picture, 1000, 1)
+    return [(number_in(shown.frame), shown.is_damaged) for shown in FramesDecoder(source, picture).pictures(span)]
+
+
+def _shown(source: FrameFiles) -> list[float]:
+    """The greys of a first picture that `levels` made."""
+    picture = examine_frames(source).picture
+    assert picture is not None
+    (span,) = plan_spans(picture, 1000, 1)
+    frame = next(FramesDecoder(source, picture).pictures(span)).frame.reformat(format="gbrp16le")
+    row = struct.unpack_from(f"<{frame.width}H", bytes(frame.planes[0]))
+    return [value / 65535 for value in row[16::32]]
+
+
+def _middle(frame: "av.VideoFrame") -> int:
+    plane = frame.planes[0]
+    return bytes(plane)[plane.height // 2 * plane.line_size + plane.width // 2]
+
+
+def _srgb(light: float) -> float:
+    light = min(1.0, max(0.0, light))
+    return 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
+
+
+def _of_density(code: float) -> float:
+    black = 10 ** ((95 - 685) * 0.002 / 0.6)
+    return (10 ** ((code - 685) * 0.002 / 0.6) - black) / (1 - black)
