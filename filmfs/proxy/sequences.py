@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from filmfs.core.errors import BadMedia, BadTimecode
+from filmfs.core.errors import BadMedia, BadTimecode, from_os_error
 from filmfs.core.smpte import label_of
 from filmfs.media.images import is_density, read_image_rate, read_image_time
 from filmfs.media.openexr import is_whole, read_header
@@ -155,12 +155,14 @@ class _Image:
 
 
 def _bytes(source: Source) -> bytes:
-    """All of a file. Raises BadMedia when it cannot be read."""
+    """All of a file. Raises BadMedia when it is not there, and what its disk says: that is no damage of the frame."""
     try:
         with _opened(source.open()) as file:
             return file.read()
+    except FileNotFoundError:
+        raise BadMedia("is not there") from None
     except OSError as error:
-        raise BadMedia(f"cannot be read: {error.strerror or error}") from None
+        raise from_os_error(error, "reading a frame") from error
 
 
 def _opened(place: str | BinaryIO) -> BinaryIO:

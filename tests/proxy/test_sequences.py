@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
-from filmfs.core.errors import BadMedia, NotFound
+from filmfs.core.errors import BadMedia, IsADirectory, NotFound
 from filmfs.proxy.decoding import plan_spans
 from filmfs.proxy.displaying import Display, Meaning
 from filmfs.proxy.executors import Executor, InThisProcess, Local
@@ -141,6 +141,31 @@ def test_a_frame_whose_bytes_cannot_be_had_is_not_damaged(tmp_path: Path) -> Non
     source = FrameFiles(1001, (*there, (1003, Elsewhere())))
     with pytest.raises(NotFound):
         _decoded(source)
+
+
+def test_a_disk_that_cannot_be_read_is_no_damage(tmp_path: Path) -> None:
+    PNG.write(tmp_path / "frames", 3)
+    source = in_folder(tmp_path / "frames")
+    PNG.path(tmp_path / "frames", 1002).unlink()
+    assert _decoded(source) == [(0, False), (0, True), (2, False)]
+    PNG.path(tmp_path / "frames", 1002).mkdir()
+    with pytest.raises(IsADirectory):
+        _decoded(source)
+
+
+@pytest.mark.parametrize("kind", ["EXR half", "DPX 10", "TIFF 16", "JPEG"])
+def test_whatever_is_in_a_file_costs_that_frame_alone(kind: str, tmp_path: Path) -> None:
+    frames, draw = KINDS[kind], random.Random(7)
+    frames.write(tmp_path / "frames", 1)
+    data = frames.data(1)
+    for number in range(1002, 1052):
+        made = bytearray(data)
+        for _ in range(3):
+            made[draw.randrange(min(len(made), 600))] = draw.randrange(256)
+        frames.path(tmp_path / "frames", number).write_bytes(made[: draw.randrange(len(made))] if number % 2 else made)
+    shown = _decoded(in_folder(tmp_path / "frames"))
+    assert shown[0] == (0, False)
+    assert len(shown) == 51
 
 
 def test_what_several_workers_make_is_one_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
