@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from typing import BinaryIO
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import av
@@ -28,6 +29,7 @@ from filmfs.store.containers import FileBytes
 
 _RATE = Fraction(24)  # where nothing says one
 _TRIES = 100  # files that are looked at for one that can be decoded
+_GONE = (404, 410)  # HTTP
 _FULL = 2
 _STRICT = ("png", "mjpeg")  # else damage is concealed; TIFF's is not, and what is odd in a header would be refused
 _CODECS = {
@@ -161,6 +163,11 @@ def _bytes(source: Source) -> bytes:
             return file.read()
     except FileNotFoundError:
         raise BadMedia("is not there") from None
+    except HTTPError as error:
+        error.close()
+        if error.code in _GONE:
+            raise BadMedia("is not there") from None
+        raise from_os_error(error, "reading a frame") from error
     except OSError as error:
         raise from_os_error(error, "reading a frame") from error
 

@@ -5,12 +5,16 @@ import random
 import struct
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import av
 import pytest
 
 from filmfs.core.errors import BadMedia, IsADirectory, NotFound
+from filmfs.media.openexr import Header
 from filmfs.proxy.decoding import plan_spans
 from filmfs.proxy.displaying import Display, Meaning
 from filmfs.proxy.executors import Executor, InThisProcess, Local
@@ -191,6 +195,26 @@ def test_a_part_of_a_sequence_is_a_value_that_keeps_its_places() -> None:
     assert [number for number, _ in part.frames] == [*range(292, 300), *range(301, 310)]
 
 
+def test_frames_may_be_addresses(tmp_path: Path) -> None:
+    PNG.write(tmp_path, 2)
+    serve = partial(_Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        place = f"http://127.0.0.1:{server.server_port}/shot.%04d.png"
+        source = FrameFiles(1001, tuple((number, OnDisk(place % number)) for number in (1001, 1002, 1003)))
+        try:
+            assert _decoded(source) == [(0, False), (1, False), (1, True)]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 # Colours
 
 
@@ -254,6 +278,24 @@ def test_the_first_layer_with_colours_is_shown(tmp_path: Path) -> None:
     data = encoded("exr", levels([0.18, 0.5]), {"format": "half", "compression": "none"})
     (tmp_path / "a.1.exr").write_bytes(exr_with(data, layer="left."))
     assert _shown(in_folder(tmp_path)) == pytest.approx([_srgb(0.18), _srgb(0.5)], abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        ([["A", "B", "G", "R", "left.B", "left.G", "left.R"]], (0, "")),
+        ([["a.B", "a.G", "a.R", "B", "G", "R"]], (0, "")),
+        ([["Z"], ["view.beauty.B", "view.beauty.G", "view.beauty.R"]], (1, "view.beauty")),
+        ([["Y"], ["B", "G", "R"]], (1, "")),
+        ([["Y", "Z"]], (0, "")),
+        ([["R", "left.G", "right.B"]], None),
+        ([], None),
+    ],
+)
+def test_colours_are_found_in_the_first_layer_that_has_all(
+    parts: list[list[str]], found: tuple[int, str] | None
+) -> None:
+    assert Header(tuple(map(tuple, parts)), 0, 0).find_colours() == found
 
 
 def test_images_without_colours_are_refused_with_what_they_have(tmp_path: Path) -> None:
