@@ -17,6 +17,7 @@ from filmfs.proxy.tonemapping import is_high, lut_file
 
 _LIMITED, _FULL = 1, 2
 _RGB, _BT709, _UNSPECIFIED = 0, 1, 2
+_BT601 = 5  # libswscale's
 _SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # H.273 → libswscale's
 
 
@@ -48,9 +49,11 @@ class Fitter:
 
     reference: "av.VideoFrame"
 
-    def __init__(self, picture: Picture, sizes: Sequence[Size]) -> None:
-        """`sizes` from the largest to the smallest."""
+    def __init__(self, picture: Picture, sizes: Sequence[Size], stills: Sequence[tuple[int, int]] = ()) -> None:
+        """`sizes` from the largest to the smallest; `stills` are those of pictures that `still` will be asked for."""
         self._sizes = sizes
+        every = [(size.width, size.height) for size in sizes] + list(stills)
+        self._largest = max(width for width, _ in every), max(height for _, height in every)
         self._colours = shown_colours(picture)
         self._source = picture
         self._is_interlaced = picture.is_interlaced
@@ -58,6 +61,7 @@ class Fitter:
         self._chain: Chain | None = None
         self._scalers = [VideoReformatter() for _ in sizes]
         self._tiny = VideoReformatter()
+        self._jpeg = VideoReformatter()
 
     @property
     def needs_neighbours(self) -> bool:
@@ -74,6 +78,22 @@ class Fitter:
         """The reference at a very small size, with the same colours."""
         return self._scaled(self._tiny, self.reference, Size(width, height, "yuv444p"), is_own=True)
 
+    def still(self, width: int, height: int) -> "av.VideoFrame":
+        """The reference at a size, in the levels of JPEG files: full range, the matrix of BT.601."""
+        frame = self.reference
+        is_full = frame.color_range == _FULL or frame.format.name.startswith("yuvj") or frame.format.is_rgb
+        return self._jpeg.reformat(
+            frame,
+            width,
+            height,
+            "yuvj420p",
+            src_colorspace=None if frame.format.is_rgb else self._matrix,
+            dst_colorspace=_BT601,
+            interpolation=Interpolation.AREA,
+            src_color_range=_FULL if is_full else _LIMITED,
+            dst_color_range=_FULL,
+        )
+
     def _sized(self, frame: "av.VideoFrame") -> Iterator["av.VideoFrame"]:
         is_own = True
         for size, scaler in zip(self._sizes, self._scalers, strict=True):
@@ -86,7 +106,7 @@ class Fitter:
         is_full = is_own and (frame.color_range == _FULL or frame.format.name.startswith("yuvj"))
         if not is_full and not frame.format.is_rgb:  # levels and matrix stay: libswscale is twice as fast if not told
             return scaler.reformat(frame, size.width, size.height, size.pixels, interpolation=Interpolation.AREA)
-        matrix = _SCALER_MATRICES.get(self._colours.matrix, _BT709)
+        matrix = self._matrix
         return scaler.reformat(
             frame,
             size.width,
@@ -98,6 +118,10 @@ class Fitter:
             src_color_range=_FULL,
             dst_color_range=_LIMITED,
         )
+
+    @property
+    def _matrix(self) -> int:
+        return _SCALER_MATRICES.get(self._colours.matrix, _BT709)
 
     def _prepared(self, frames: Iterator["av.VideoFrame"]) -> Iterator["av.VideoFrame"]:
         """Frames after the filters that they need; as many, in the same order."""
@@ -123,8 +147,8 @@ class Fitter:
             steps += [("format", "gbrap" if frame.format.components[0].bits <= 8 else "gbrap12")]
             steps += [("premultiply", "inplace=1"), ("format", "gbrp|gbrp12")]
         if self._is_high:
-            size = self._sizes[0]
-            steps += [("scale", f"{size.width}:{size.height}:flags=area"), ("format", "gbrp10")]
+            width, height = self._largest
+            steps += [("scale", f"{width}:{height}:flags=area"), ("format", "gbrp10")]
             steps += [("lut3d", f"file={lut_file(self._source.colours)}:interp=tetrahedral")]
         return steps
 

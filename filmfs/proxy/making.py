@@ -1,17 +1,19 @@
 """All renditions of one original: planned, given to workers, put together, checked.
 
 The original is decoded once: the pictures of all renditions are made in spans, side by side, while another worker does
-the sound. Then each rendition is put together from these pieces and checked. What is finished is in the job's folder,
-and whoever asked publishes it; a run that is cut off goes on from the pieces that it finds there.
+the sound. Then each rendition is put together from these pieces and checked, and its stills beside it. What is
+finished is in the job's folder, and whoever asked publishes it; a run that is cut off goes on from the pieces that it
+finds there.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm
 
 from filmfs.core.errors import BadMedia, FilmFSError
+from filmfs.proxy import waveform
 from filmfs.proxy.checking import Wanted
 from filmfs.proxy.decoding import Span, plan_spans
 from filmfs.proxy.encoding import PicturePlan, SoundPlan, picture_times, plan_picture, plan_sounds
@@ -20,7 +22,8 @@ from filmfs.proxy.joining import SoundPart
 from filmfs.proxy.originals import Labels, Original
 from filmfs.proxy.recipes import Recipe
 from filmfs.proxy.sources import Source, part_of
-from filmfs.proxy.tasks import JoinTask, PictureTask, Result, SoundTask, Task
+from filmfs.proxy.stills import Still, StillKind, StillsPlan, choose_poster, finished_stills, plan_stills
+from filmfs.proxy.tasks import JoinTask, PictureTask, Result, SoundTask, StillsTask, Task, WaveformTask
 
 _SPAN_FRAMES = 240  # of pictures that stand by themselves
 _LONG_SPAN_FRAMES = 960  # of others: some are decoded in vain before a span
@@ -37,6 +40,7 @@ class Rendition:
     frames: int
     rate: Fraction | None
     labels: Labels
+    stills: tuple[Still, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ Advance = Callable[[int], None]
 @dataclass
 class _Pieces:
     spans: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    kept: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of a span: two files for each plan of stills
+    lights: dict[int, int] = field(default_factory=dict)  # of candidates for posters
+    waveform: str = ""
     sounds: dict[SoundPlan, tuple[str, int]] = field(default_factory=dict)  # files, and how much padding each has
     damaged: list[int] = field(default_factory=list)
     signatures: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -79,27 +86,32 @@ def make(
     pictures = [plan_picture(original, recipe) for recipe in recipes] if picture is not None else []
     sounds = [plan_sounds(original, recipe) for recipe in recipes]
     times = tuple(picture_times(original)) if original.picture is not None else ()
+    stills = _plan_stills(original, pictures, times)
     checked = _checked(len(times))
-    tasks = _tasks(identity, source, original, pictures, sounds, times, checked, executor.workers)
+    tasks = _tasks(
+        identity, source, original, pictures, sounds, times, checked, executor.workers, list(stills.values())
+    )
+    if picture is None and any(StillKind.POSTER in recipe.stills for recipe in recipes):
+        tasks.append(WaveformTask(identity, source, original))
     pieces = _Pieces()
     for outcome in executor.run(tasks, folder, advance):
         _collect(pieces, outcome)
     if times and len(pieces.damaged) == len(times):
         raise BadMedia("none of its pictures can be decoded")
     joins = _joins(identity, original, recipes, pictures, sounds, times, checked, pieces)
-    places = {join.name: number for number, join in enumerate(joins)}
-    renditions = {}
-    for outcome in executor.run(joins, folder, advance):
-        result = _result(outcome, pieces)
-        renditions[places[outcome.task.name]] = os.path.join(folder, result.files[0])
+    sheets = _still_tasks(identity, stills, pieces)
+    paths: dict[str, tuple[str, ...]] = {}
+    for outcome in executor.run([*joins, *sheets.values()], folder, advance):
+        paths[outcome.task.name] = tuple(os.path.join(folder, name) for name in _result(outcome, pieces).files)
     made = tuple(
         Rendition(
             recipe,
-            renditions[number],
+            paths[joins[number].name][0],
             (pictures[number].size.width, pictures[number].size.height) if pictures else None,
             len(times),
             original.picture.rate if original.picture is not None else None,
             original.labels,
+            _stills(recipe, sheets.get(number), paths, os.path.join(folder, pieces.waveform)),
         )
         for number, recipe in enumerate(recipes)
     )
@@ -120,6 +132,7 @@ def _tasks(
     times: tuple[tuple[int, int], ...],
     checked: tuple[int, ...],
     workers: int,
+    stills: Sequence[StillsPlan],
 ) -> list[Task]:
     tasks: list[Task] = []
     near = tuple(sorted({number + step for number in checked for step in (-1, 0, 1)}))
@@ -138,6 +151,7 @@ def _tasks(
                     tuple(pictures),
                     tuple(number for number in near if span.first <= number < end),
                     threads,
+                    tuple(plan.within(span.first, end) for plan in stills),
                 )
             )
     plans = tuple(dict.fromkeys(plan for each in sounds for plan in each))  # two renditions may have the same
@@ -157,6 +171,17 @@ def _spans(original: Original, plans: Sequence[PicturePlan], workers: int) -> li
     return plan_spans(picture, most, whole, neighbours=2 if picture.is_interlaced else 0)
 
 
+def _plan_stills(
+    original: Original, pictures: Sequence[PicturePlan], times: Sequence[tuple[int, int]]
+) -> dict[int, StillsPlan]:
+    """Of the recipes that have some, by the recipe's number."""
+    picture = original.picture
+    if picture is None:
+        return {}
+    plans = {number: plan_stills(picture, each.recipe, times, each.unit) for number, each in enumerate(pictures)}
+    return {number: plan for number, plan in plans.items() if plan is not None}
+
+
 def _checked(frames: int) -> tuple[int, ...]:
     """Pictures here and there, the first and the last among them."""
     if frames <= _CHECKED:
@@ -167,12 +192,16 @@ def _checked(frames: int) -> tuple[int, ...]:
 def _collect(pieces: _Pieces, outcome: Outcome) -> None:
     result = _result(outcome, pieces)
     if isinstance(outcome.task, PictureTask):
-        pieces.spans[outcome.task.span.first] = result.files
+        first, packets = outcome.task.span.first, len(outcome.task.plans)
+        pieces.spans[first], pieces.kept[first] = result.files[:packets], result.files[packets:]
+        pieces.lights.update({int(number): light for number, light in result.facts["lights"].items()})
         pieces.damaged += result.facts["damaged"]
         pieces.signatures.update({int(number): tuple(s) for number, s in result.facts["signatures"].items()})
     elif isinstance(outcome.task, SoundTask):
         for plan, file, track in zip(outcome.task.plans, result.files, result.facts["tracks"], strict=True):
             pieces.sounds[plan] = file, track["padding"]
+    elif isinstance(outcome.task, WaveformTask):
+        (pieces.waveform,) = result.files
 
 
 def _result(outcome: Outcome, pieces: _Pieces) -> Result:
@@ -202,3 +231,27 @@ def _joins(
         wanted = Wanted(times, unit, pieces.signatures, fine if plan is not None else (), len(tracks))
         joins.append(JoinTask(identity, recipe.suffix, plan, spans, tracks, original.labels, wanted))
     return joins
+
+
+def _still_tasks(identity: str, stills: Mapping[int, StillsPlan], pieces: _Pieces) -> dict[int, StillsTask]:
+    """What puts stills together, by the recipe's number."""
+    tasks = {}
+    kept = [files for _, files in sorted(pieces.kept.items())]
+    for at, (number, plan) in enumerate(stills.items()):
+        lights = {candidate: pieces.lights[candidate] for candidate in plan.candidates}
+        poster = choose_poster(lights, pieces.damaged) if lights else None
+        candidates = tuple(files[2 * at] for files in kept)
+        tiles = tuple(files[2 * at + 1] for files in kept)
+        tasks[number] = StillsTask(identity, plan, poster, candidates, tiles)
+    return tasks
+
+
+def _stills(
+    recipe: Recipe, task: StillsTask | None, paths: Mapping[str, tuple[str, ...]], sound: str
+) -> tuple[Still, ...]:
+    """What there is now; `sound` is the path of a picture of sound, for an original that has no others."""
+    if task is not None:
+        return finished_stills(task.plan, task.poster, paths[task.name])
+    if StillKind.POSTER in recipe.stills:
+        return (Still(StillKind.POSTER, sound, (waveform.WIDTH, waveform.HEIGHT)),)
+    return ()

@@ -51,23 +51,29 @@ def encode_sounds(
     """
     encoders = [_Encoder(plan, file) for plan, file in zip(plans, files, strict=True)]
     wanted = {track.stream: track for plan in plans for track in plan.tracks}
-    tracks: dict[int, _Track] = {}
-    for number, frame in _decoded(opener, wanted):
-        track = tracks.get(number)
-        if track is None:
-            track = tracks[number] = _Track(wanted[number], original.zero)
+    tracks: dict[int, Track] = {}
+    for number, track, piece in pieces(opener, wanted, original.zero):
+        tracks[number] = track
         alive()
-        for piece in track.placed(frame):
-            for encoder in encoders:
-                encoder.hear(number, track.first, piece)
+        for encoder in encoders:
+            encoder.hear(number, track.first, piece)
     for encoder in encoders:
         encoder.end()
-    silent = _Track(original.sounds[0], Fraction(0))
+    silent = Track(original.sounds[0], Fraction(0))
     return [
         Heard(track.first, track.count, track.lost, encoder.padding)
         for encoder in encoders
         for track in (tracks.get(encoder.first_track, silent),)
     ]
+
+
+def pieces(opener: Opener, wanted: Mapping[int, Sound], zero: Fraction) -> Iterator[tuple[int, "Track", "Piece"]]:
+    """All samples of tracks, in order: the track's number, the track so far, and what is added to it."""
+    tracks: dict[int, Track] = {}
+    for number, frame in _decoded(opener, wanted):
+        track = tracks.setdefault(number, Track(wanted[number], zero))
+        for piece in track.placed(frame):
+            yield number, track, piece
 
 
 def _decoded(opener: Opener, wanted: Mapping[int, Sound]) -> Iterator[tuple[int, "av.AudioFrame"]]:
@@ -91,7 +97,7 @@ def _decoded(opener: Opener, wanted: Mapping[int, Sound]) -> Iterator[tuple[int,
 
 
 @dataclass(slots=True)
-class _Piece:
+class Piece:
     """Samples of a track: a decoded frame's from `skipped` on, or (None) silence."""
 
     frame: "av.AudioFrame | None"
@@ -99,7 +105,7 @@ class _Piece:
     count: int
 
 
-class _Track:
+class Track:
     """A track of the original as it comes: which of its samples are where."""
 
     def __init__(self, sound: Sound, zero: Fraction) -> None:
@@ -109,7 +115,7 @@ class _Track:
         self.lost = 0
         self._began = False
 
-    def placed(self, frame: "av.AudioFrame") -> Iterator[_Piece]:
+    def placed(self, frame: "av.AudioFrame") -> Iterator[Piece]:
         """What a frame adds, silence before it included."""
         rate = self._sound.rate
         expected = self.first + self.count
@@ -126,14 +132,14 @@ class _Track:
         skipped = min(max(0, expected - at), frame.samples)
         if skipped < frame.samples:
             self.count += frame.samples - skipped
-            yield _Piece(frame, skipped, frame.samples - skipped)
+            yield Piece(frame, skipped, frame.samples - skipped)
 
-    def _silence(self, count: int) -> Iterator[_Piece]:
+    def _silence(self, count: int) -> Iterator[Piece]:
         step = int(_GAP_S * self._sound.rate)
         for done in range(0, count, step):
             length = min(step, count - done)
             self.count += length
-            yield _Piece(None, 0, length)
+            yield Piece(None, 0, length)
 
 
 class _Encoder:
@@ -168,7 +174,7 @@ class _Encoder:
         self._began = 0
         self._last: Coded | None = None
 
-    def hear(self, number: int, first: int, piece: _Piece) -> None:
+    def hear(self, number: int, first: int, piece: Piece) -> None:
         """Takes samples of a track, which began at a sample."""
         if number not in self._parts:
             return
@@ -202,7 +208,7 @@ class _Encoder:
             for number, part in self._parts.items():
                 part[:0] = bytes((self._starts[number] - self._at) * self._channels * self._width)
 
-    def _samples(self, number: int, piece: _Piece) -> bytes:
+    def _samples(self, number: int, piece: Piece) -> bytes:
         if piece.frame is None:
             return bytes(
                 round(piece.count * self._plan.rate / self._plan.tracks[0].rate) * self._channels * self._width

@@ -13,6 +13,8 @@ from typing import Any
 
 from blake3 import blake3
 
+from filmfs.proxy import waveform
+from filmfs.proxy.bitmaps import jpeg
 from filmfs.proxy.checking import HEIGHT, WIDTH, Wanted, check, signature
 from filmfs.proxy.decoding import FFmpegDecoder, Shown, Span
 from filmfs.proxy.encoding import PictureEncoder, PicturePlan, SoundPlan
@@ -23,6 +25,7 @@ from filmfs.proxy.packets import PacketWriter
 from filmfs.proxy.sequences import FramesDecoder
 from filmfs.proxy.sounding import encode_sounds
 from filmfs.proxy.sources import FrameFiles, Source
+from filmfs.proxy.stills import StillKind, StillsKeeper, StillsPlan, filmstrip_file, poster_file
 
 Advance = Callable[[int], None]
 """Told how many frames are done since it was told last. May raise to end the work."""
@@ -48,16 +51,18 @@ class PictureTask:
     plans: tuple[PicturePlan, ...]
     checked: tuple[int, ...]
     threads: int = 1  # with which it is decoded
+    stills: tuple[StillsPlan, ...] = ()  # what of the span they show
 
     @property
     def name(self) -> str:
         """What its files are called."""
-        return _name(self.identity, "pictures", self.span.first, self.span.count)
+        return _name(self.identity, "pictures", self.span.first, self.span.count, self.plans, self.stills)
 
     def carry_out(self, folder: str, advance: Advance) -> Result:
-        """Makes the files. Raises BadMedia."""
+        """Makes the files: packets for each plan, then two for each of the stills. Raises BadMedia."""
         order = sorted(range(len(self.plans)), key=lambda each: -self.plans[each].size.width)
-        fitter = Fitter(self.picture, [self.plans[each].size for each in order])
+        larger = [size for plan in self.stills for size in plan.sizes]
+        fitter = Fitter(self.picture, [self.plans[each].size for each in order], larger)
         decoder = _decoder(self)
         damaged: list[int] = []
         signatures: dict[int, list[int]] = {}
@@ -66,6 +71,9 @@ class PictureTask:
             files = [closing.enter_context(open(os.path.join(folder, name), "wb")) for name in names]
             encoders = [PictureEncoder(plan) for plan in self.plans]
             writers = [PacketWriter(file, each.extradata) for file, each in zip(files, encoders, strict=True)]
+            keepers = [StillsKeeper(plan, folder, f"{self.name}-stills{at}") for at, plan in enumerate(self.stills)]
+            for keeper in keepers:
+                closing.enter_context(keeper)
 
             def frames() -> Iterator[Any]:
                 for shown in decoder.pictures(self.span):
@@ -77,6 +85,8 @@ class PictureTask:
                     continue
                 if self.span.first + number in self.checked:
                     signatures[self.span.first + number] = list(signature(fitter.small(WIDTH, HEIGHT)))
+                for keeper in keepers:
+                    keeper.see(self.span.first + number, fitter)
                 for each, frame in zip(order, sizes, strict=True):
                     for packet in encoders[each].encode(frame, self.times[number]):
                         writers[each].put(packet)
@@ -84,7 +94,9 @@ class PictureTask:
             for encoder, writer in zip(encoders, writers, strict=True):
                 for packet in encoder.encode(None):
                     writer.put(packet)
-        return Result(names, {"damaged": damaged, "signatures": signatures})
+        kept = tuple(name for keeper in keepers for name in keeper.names)
+        lights = {number: each for keeper in keepers for number, each in keeper.lights.items()}
+        return Result((*names, *kept), {"damaged": damaged, "signatures": signatures, "lights": lights})
 
     def _note(self, shown: Shown, damaged: list[int]) -> None:
         if shown.is_damaged and 0 <= shown.number < self.span.count:
@@ -166,7 +178,58 @@ class JoinTask:
         return Result((name,), {})
 
 
-Task = PictureTask | SoundTask | JoinTask
+@dataclass(frozen=True, slots=True)
+class StillsTask:
+    """The stills of a film, of the files in which its workers kept what they show; `poster` is the candidate for it."""
+
+    identity: str
+    plan: StillsPlan
+    poster: int | None
+    candidates: tuple[str, ...]
+    tiles: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return _name(self.identity, "stills", self.plan, self.poster, self.candidates, self.tiles)
+
+    def carry_out(self, folder: str, advance: Advance) -> Result:
+        """Makes the files: the poster, then the filmstrip, as far as there are to be any. Raises BadMedia, Corrupt."""
+        made = {}
+        if self.poster is not None:
+            paths = [os.path.join(folder, name) for name in self.candidates]
+            made[f"{self.name}.{StillKind.POSTER}.jpg"] = poster_file(self.plan, paths, self.poster)
+        if self.plan.tiles:
+            paths = [os.path.join(folder, name) for name in self.tiles]
+            made[f"{self.name}.{StillKind.FILMSTRIP}.jpg"] = filmstrip_file(self.plan, paths)
+        for name, data in made.items():
+            _write(os.path.join(folder, name), data)
+        advance(0)
+        return Result(tuple(made), {})
+
+
+@dataclass(frozen=True, slots=True)
+class WaveformTask:
+    """A picture of the sound of an original that has no others."""
+
+    identity: str
+    source: Source
+    original: Original
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return _name(self.identity, "waveform", waveform.WIDTH, waveform.HEIGHT)
+
+    def carry_out(self, folder: str, advance: Advance) -> Result:
+        """Makes the file. Raises BadMedia."""
+        lanes = waveform.hear(self.source.open, self.original, lambda: advance(0))
+        name = f"{self.name}.{StillKind.POSTER}.jpg"
+        _write(os.path.join(folder, name), jpeg(waveform.draw(lanes)))
+        return Result((name,), {})
+
+
+Task = PictureTask | SoundTask | JoinTask | StillsTask | WaveformTask
 
 
 def done_before(task: Task, folder: str) -> Result | None:
@@ -190,6 +253,11 @@ def tell(task: Task, folder: str, result: Result) -> Result:
         file.write(text)
     os.rename(part, _told(task, folder))
     return replace(result, facts=json.loads(text)["facts"])
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
 
 
 def _told(task: Task, folder: str) -> str:
