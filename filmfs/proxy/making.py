@@ -229,7 +229,7 @@ def _joins(
         spans = tuple(files[number] for _, files in sorted(pieces.spans.items()))
         unit = plan.unit if plan is not None else Fraction(1)
         wanted = Wanted(times, unit, pieces.signatures, fine if plan is not None else (), len(tracks))
-        joins.append(JoinTask(identity, recipe.suffix, plan, spans, tracks, original.labels, wanted))
+        joins.append(JoinTask(identity, recipe, plan, spans, tracks, original.labels, wanted))
     return joins
 
 

@@ -23,6 +23,7 @@ from filmfs.proxy.joining import SoundPart, join
 from filmfs.proxy.originals import Labels, Original, Picture
 from filmfs.proxy.packets import PacketWriter
 from filmfs.proxy.sequences import FramesDecoder
+from filmfs.proxy.recipes import Recipe
 from filmfs.proxy.sounding import encode_sounds
 from filmfs.proxy.sources import FrameFiles, Source
 from filmfs.proxy.stills import StillKind, StillsKeeper, StillsPlan, filmstrip_file, poster_file
@@ -147,7 +148,7 @@ class JoinTask:
     """One rendition, of the files that other tasks made in the same folder; checked when it is whole."""
 
     identity: str
-    suffix: str
+    recipe: Recipe
     plan: PicturePlan | None
     spans: tuple[str, ...]
     sounds: tuple[SoundPart, ...]
@@ -157,17 +158,16 @@ class JoinTask:
     @property
     def name(self) -> str:
         """What its file is called."""
-        return _name(
-            self.identity, "join", self.suffix, str(self.plan), *self.spans, *(part.file for part in self.sounds)
-        )
+        sounds = [part.file for part in self.sounds]
+        return _name(self.identity, "join", self.recipe.identity, str(self.plan), *self.spans, *sounds)
 
     def carry_out(self, folder: str, advance: Advance) -> Result:
         """Makes the file. Raises BadProxy when it is not what it should be."""
-        name = self.name + self.suffix
+        name = self.name + self.recipe.suffix
         target = os.path.join(folder, name)
         join(
             target,
-            self.suffix,
+            self.recipe.suffix,
             self.plan,
             [os.path.join(folder, span) for span in self.spans],
             [replace(part, file=os.path.join(folder, part.file)) for part in self.sounds],
