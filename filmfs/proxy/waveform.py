@@ -2,7 +2,7 @@
 
 Samples are read once, and of each stretch of them the lowest and the highest is kept: when there are too many
 stretches, two become one. A column of the picture reaches from the lowest to the highest of the samples that it
-stands for.
+stands for, and to silence.
 """
 
 from collections.abc import Callable, Sequence
@@ -86,8 +86,10 @@ def hear(opener: Opener, original: Original, alive: Callable[[], None] = lambda:
             _be_silent(heard, max(0, track.first))
         piece.frame.pts = None
         for made in forms[number].resample(piece.frame):
-            for lane, plane in zip(heard, made.planes, strict=False):
-                lane.envelope.hear(bytes(plane)[piece.skipped : made.samples])
+            # Packed, as PyAV gives more planes than there are channels where those are eight or more.
+            samples = bytes(made.planes[0])[: made.samples * len(heard)]
+            for channel, lane in enumerate(heard):
+                lane.envelope.hear(samples[channel + piece.skipped * len(heard) :: len(heard)])
     return [lane for each in lanes.values() for lane in each]
 
 
@@ -109,7 +111,8 @@ def _lane(lane: Lane, seconds: Fraction, width: int, height: int) -> list[bytear
     step = seconds * lane.rate / width
     for column in range(width):
         low, high = lane.envelope.between(column * step, (column + 1) * step)
-        for row in range((255 - high) * height // 256, (255 - low) * height // 256 + 1):
+        top, bottom = max(high, _SILENCE), min(low, _SILENCE)
+        for row in range((255 - top) * height // 256, (255 - bottom) * height // 256 + 1):
             rows[row][column] = _WAVE
     return rows
 
@@ -121,4 +124,4 @@ def _be_silent(lanes: Sequence[Lane], count: int) -> None:
 
 
 def _form(sound: Sound, frame: "av.AudioFrame") -> "av.AudioResampler":
-    return av.AudioResampler(format="u8p", layout=sound.layout, rate=frame.sample_rate)
+    return av.AudioResampler(format="u8", layout=sound.layout, rate=frame.sample_rate)
