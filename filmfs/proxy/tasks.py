@@ -22,8 +22,8 @@ from filmfs.proxy.fitting import Fitter
 from filmfs.proxy.joining import SoundPart, join
 from filmfs.proxy.originals import Labels, Original, Picture
 from filmfs.proxy.packets import PacketWriter
-from filmfs.proxy.sequences import FramesDecoder
 from filmfs.proxy.recipes import Recipe
+from filmfs.proxy.sequences import FramesDecoder
 from filmfs.proxy.sounding import encode_sounds
 from filmfs.proxy.sources import FrameFiles, Source
 from filmfs.proxy.stills import StillKind, StillsKeeper, StillsPlan, filmstrip_file, poster_file
