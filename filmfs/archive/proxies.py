@@ -104,9 +104,10 @@ class Proxies:
             ingest = Ingest(archive.database, archive.blobs, is_noted=False)
             kept = []
             for recipe, rendition in zip(recipes, making.renditions, strict=True):
-                taken = ingest.take(os.fsencode(rendition.path))
-                file = DerivedFile(FILM, taken.content, taken.size, rendition.recipe.suffix)
-                kept.append((recipe, Derived(recipe.name, (file,), _facts(rendition, making))))
+                places = [(FILM, rendition.path, rendition.recipe.suffix)]
+                places += [(str(still.kind), still.path, ".jpg") for still in rendition.stills]
+                files = tuple(_taken(ingest, *place) for place in places)
+                kept.append((recipe, Derived(recipe.name, files, _facts(rendition, making))))
             ingest.flush()
 
         def record(transaction: Transaction) -> None:
@@ -135,6 +136,11 @@ def _labels(archive: Archive, original: ContentId, name: str) -> Labels | None:
     return Labels(str(counting.label(counting.start)), film.reel)
 
 
+def _taken(ingest: Ingest, kind: str, path: str, suffix: str) -> DerivedFile:
+    taken = ingest.take(os.fsencode(path))
+    return DerivedFile(kind, taken.content, taken.size, suffix)
+
+
 def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
     return {
         "width": rendition.size[0] if rendition.size is not None else None,
@@ -145,6 +151,15 @@ def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
         "reel": rendition.labels.reel,
         "picture": rendition.recipe.picture if rendition.size is not None else None,
         "damaged": len(making.damaged),
+        "stills": {
+            str(still.kind): {
+                "size": list(still.size),
+                "tile": list(still.tile),
+                "columns": still.columns,
+                "frames": list(still.frames),
+            }
+            for still in rendition.stills
+        },
     }
 
 

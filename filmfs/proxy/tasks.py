@@ -55,6 +55,11 @@ class PictureTask:
     stills: tuple[StillsPlan, ...] = ()  # what of the span they show
 
     @property
+    def frames(self) -> int:
+        """How many `advance` is told of."""
+        return self.span.count
+
+    @property
     def name(self) -> str:
         """What its files are called."""
         return _name(self.identity, "pictures", self.span.first, self.span.count, self.plans, self.stills)

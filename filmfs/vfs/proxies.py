@@ -1,6 +1,7 @@
 """Proxies as files of the tree: beside their originals, and in the folders where editors look for them.
 
     NAME.preview.mp4        beside NAME.mov, listed; NAME.mov.preview.mp4 where several files have that stem
+    NAME.poster.jpg         a still of it, and NAME.filmstrip.jpg
     Proxy/NAME.mov          the editorial one, found and not listed; Proxies/NAME_Proxy.mov too
 
 A file that is there wins. Only what is finished is shown.
@@ -66,8 +67,10 @@ class ProxyRecipe:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A proxy, and the original that it is shown beside."""
+    """A proxy or a still of one, and the original that it is shown beside; `label` and `suffix` end its name."""
 
+    label: str
+    suffix: str
     recipe: ProxyRecipe
     facts: Facts
     file: FileId
@@ -83,8 +86,10 @@ class ProxyFiles:
         self._recipes = {recipe.name: recipe for recipe in RECIPES.values()}
         self._keys = {name: catalog.recipe_key(recipe.identity) for name, recipe in self._recipes.items()}
         self._editorial = RECIPES[ProxyResolution.EDITORIAL]
-        recipes = "|".join(map(re.escape, self._recipes))
-        self._names = re.compile(rf".+\.(?:{recipes})\.\w+|{'|'.join(FOLDERS)}".encode(), re.DOTALL)
+        stills = {still: recipe for recipe in self._recipes.values() for still in recipe.stills}
+        self._labels = {**stills, **self._recipes}
+        labels = "|".join(map(re.escape, self._labels))
+        self._names = re.compile(rf".+\.(?:{labels})\.\w+|{'|'.join(FOLDERS)}".encode(), re.DOTALL)
         self._left: OrderedDict[tuple[Space, FileId, bytes], tuple[float, Attributes]] = OrderedDict()
 
     def is_name(self, name: bytes) -> bool:
@@ -98,7 +103,7 @@ class ProxyFiles:
 
     def is_editorial(self, name: bytes) -> bool:
         """Whether a proxy of that name is one that editors look for."""
-        split = split_sibling(name.decode(errors="surrogateescape"), self._recipes)
+        split = split_sibling(name.decode(errors="surrogateescape"), self._labels)
         return split is not None and split[1] == self._editorial.name
 
     def find(self, space: Space, view: View, directory: FileId, name: bytes) -> Attributes | None:
@@ -112,27 +117,27 @@ class ProxyFiles:
         return None if found is None else Found(found.file, found.inode, Source(found.recipe.content, name))
 
     def _find(self, view: View, directory: FileId, name: str) -> _Shown | None:
-        split = split_sibling(name, self._recipes)
+        split = split_sibling(name, self._labels)
         if split is None:
             return None
-        of, recipe, suffix = split
+        of, label, suffix = split
         with self._database.read() as transaction:
             found = [
                 shown
                 for entry in _originals(view, directory, of)
-                if (shown := self._shown(transaction, view, entry, self._recipes[recipe])) is not None
-                and shown[1] == suffix
+                for shown in self._shown(transaction, view, entry, [self._labels[label]])
+                if (shown.label, shown.suffix) == (label, suffix)
             ]
         if len(found) > 1:
-            raise NotFound(f"{of} can be several files: write which, as in {of}.mov.{recipe}{suffix}")
-        return found[0][0] if found else None
+            raise NotFound(f"{of} can be several files: write which, as in {of}.mov.{label}{suffix}")
+        return found[0] if found else None
 
     # What programs do that know of no such files
 
     def hide(self, view: View, file: FileId, name: bytes) -> bytes:
         """The attributes of an original, as a reference, with which a proxy called `name` is not shown any more."""
         inode = view.get_inode(file)
-        split = split_sibling(name.decode(errors="surrogateescape"), self._recipes)
+        split = split_sibling(name.decode(errors="surrogateescape"), self._labels)
         kept = get_xattrs(self._database, self._buffers, inode.xattrs)
         hidden = {*kept.get(HIDDEN, b"").split(), *([split[1].encode()] if split is not None else [])}
         return put_xattrs(self._buffers, {**kept, HIDDEN: b" ".join(sorted(hidden))})
@@ -154,7 +159,7 @@ class ProxyFiles:
         if found is not None:
             recipe = found.recipe
             assert isinstance(recipe, ProxyRecipe)
-            shown = _Shown(recipe, Facts(found.size, found.attributes), found.key[1], found.inode)
+            shown = _Shown("", "", recipe, Facts(found.size, found.attributes), found.key[1], found.inode)
             self._keep_left(space, directory, name, shown)
 
     def _keep_left(self, space: Space, directory: FileId, name: bytes, shown: _Shown) -> None:
@@ -184,54 +189,54 @@ class ProxyFiles:
             if not transaction.count(catalog.DERIVED):
                 return
             shown = [
-                (entry.name.decode(errors="surrogateescape"), recipe.name, *found)
+                (entry.name.decode(errors="surrogateescape"), proxy)
                 for entry in originals
-                for recipe in self._recipes.values()
-                if (found := self._shown(transaction, view, entry, recipe)) is not None
+                for proxy in self._shown(transaction, view, entry, self._recipes.values())
             ]
-        stems = Counter((stem_of(name), recipe) for name, recipe, _, _ in shown)
-        for name, recipe, proxy, suffix in shown:
-            of = stem_of(name) if stems[stem_of(name), recipe] == 1 else name
-            called = f"{of}.{recipe}{suffix}".encode(errors="surrogateescape")
+        stems = Counter((stem_of(name), proxy.label) for name, proxy in shown)
+        for name, proxy in shown:
+            of = stem_of(name) if stems[stem_of(name), proxy.label] == 1 else name
+            called = f"{of}.{proxy.label}{proxy.suffix}".encode(errors="surrogateescape")
             if view.find(directory, called) is None:
                 yield called, proxy
 
     def folder(self, trees: Trees, directory: FileId, kind: str) -> Held:
         """What is in a directory's `Proxy` or `Proxies`. In any thread. Raises NotFound when there would be nothing."""
         with trees() as view, self._database.read() as transaction:
-            children = {
-                f"{FOLDERS[kind].format(stem_of(shown_name))}{suffix}".encode(errors="surrogateescape"): MadeChild(
-                    proxy.recipe, proxy.facts, proxy.file, proxy.inode
-                )
-                for entry in view.entries(directory)
-                if is_original(entry)
-                for shown_name in (entry.name.decode(errors="surrogateescape"),)
-                for found in (self._shown(transaction, view, entry, self._editorial),)
-                if found is not None
-                for proxy, suffix in (found,)
-            }
+            children = {}
+            for entry in filter(is_original, view.entries(directory)):
+                stem = FOLDERS[kind].format(stem_of(entry.name.decode(errors="surrogateescape")))
+                for proxy in self._shown(transaction, view, entry, [self._editorial]):
+                    name = f"{stem}{proxy.suffix}".encode(errors="surrogateescape")
+                    children[name] = MadeChild(proxy.recipe, proxy.facts, proxy.file, proxy.inode)
         if not children:
             raise NotFound(f"no film here has an editorial proxy, so there is no {kind}")
         return Held(children)
 
-    def _is_hidden(self, transaction: Transaction, inode: Inode, recipe: Recipe) -> bool:
-        """Whether somebody removed it. In any thread."""
+    def _hidden(self, transaction: Transaction, inode: Inode) -> list[bytes]:
+        """What of them somebody removed. In any thread."""
         if not inode.xattrs:
-            return False
+            return []
         pairs = self._buffers.pending_record(XATTRS, inode.xattrs) or transaction.get(XATTRS, inode.xattrs) or ()
-        return recipe.name.encode() in dict(pairs).get(HIDDEN, b"").split()  # type: ignore[arg-type]
+        kept: dict[bytes, bytes] = dict(pairs)  # type: ignore[arg-type]
+        return kept.get(HIDDEN, b"").split()
 
-    def _shown(self, transaction: Transaction, view: View, entry: Entry, recipe: Recipe) -> tuple[_Shown, str] | None:
-        """A proxy of a file, and its suffix."""
+    def _shown(self, transaction: Transaction, view: View, entry: Entry, recipes: Iterable[Recipe]) -> Iterator[_Shown]:
+        """What recipes made of a file."""
         inode = view.inode(entry.file)
         if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
-            return None
-        made = catalog.find_derived(transaction, ContentId(inode.content), self._keys[recipe.name])
-        if made is None or self._is_hidden(transaction, inode, recipe):
-            return None
-        told = _told(made)
-        proxy = ProxyRecipe(made.film.content, tuple(told.items()))
-        return _Shown(proxy, Facts(made.film.size, told), entry.file, inode), made.film.suffix
+            return
+        for recipe in recipes:
+            made = catalog.find_derived(transaction, ContentId(inode.content), self._keys[recipe.name])
+            if made is None:
+                continue
+            hidden = self._hidden(transaction, inode)
+            for file in made.files:
+                label = recipe.name if file is made.film else file.kind
+                if label.encode() not in hidden:
+                    told = _told(made, label)
+                    proxy = ProxyRecipe(file.content, tuple(told.items()))
+                    yield _Shown(label, file.suffix, proxy, Facts(file.size, told), entry.file, inode)
 
     def _attributes(self, space: Space, shown: _Shown) -> Attributes:
         return self._derived.show(shown.recipe, shown.facts, space, shown.file, shown.inode)
@@ -254,8 +259,12 @@ def _originals(view: View, directory: FileId, of: str) -> Iterator[Entry]:
             yield entry
 
 
-def _told(made: catalog.Derived) -> Mapping[bytes, bytes]:
+def _told(made: catalog.Derived, label: str) -> Mapping[bytes, bytes]:
     facts = made.facts
+    if label != made.name:
+        still = facts["stills"][label]
+        told = {"proxy": label, "columns": still["columns"], "tile": "{}x{}".format(*still["tile"])}
+        return as_attributes({name: str(value) for name, value in told.items()})
     told = {"proxy": made.name, "accuracy": "exact", "frames": str(facts["frames"])}
     for name, key in (("timecode.start", "timecode"), ("timecode.rate", "rate"), ("reel", "reel")):
         if facts.get(key):

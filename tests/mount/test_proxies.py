@@ -6,19 +6,21 @@ import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from filmfs.proxy.recipes import EDITORIAL
 from tests.drive import Drive, answer, run
 from tests.mount.sealed import seal
 from tests.mount.syscalls import fails
-from tests.proxy.numbered import Numbered, seen
+from tests.proxy.numbered import Numbered, number_in, seen
 
 pytestmark = pytest.mark.mount
 
 FILM = Numbered(rate=Fraction(24000, 1001), frames=30, timecode="01:00:00:00", reel="A001", size=(640, 360))
 OTHER = Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True, frames=20, size=(640, 360))
-SIBLINGS = ["A001.editorial.mov", "A001.preview.mp4", "A001.thumbnail.mp4"]
+FILMS = ["A001.editorial.mov", "A001.preview.mp4", "A001.thumbnail.mp4"]
+SIBLINGS = [*FILMS, "A001.filmstrip.jpg", "A001.poster.jpg"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def _make(drive: Drive, directory: Path) -> None:
 def test_they_are_listed_beside_their_original_and_in_step_with_it(shoot: Path, card: Path) -> None:
     assert sorted(os.listdir(shoot)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
     original = seen(card / "A001.mov")
-    for name in SIBLINGS:
+    for name in FILMS:
         proxy = seen(shoot / name)
         assert (proxy.numbers, proxy.times) == (original.numbers, original.times)
         assert proxy.timecode == "01:00:00:00"
@@ -62,6 +64,15 @@ def test_editors_find_them_in_folders_of_their_own(shoot: Path) -> None:
     assert os.listdir(shoot / "Proxy") == ["A001.mov"]
     assert seen(shoot / "Proxy" / "A001.mov").reel == "A001"
     assert seen(shoot / "Proxy" / "A001.mov").size == EDITORIAL.size(*FILM.size)
+
+
+def test_stills_are_pictures_of_it(shoot: Path) -> None:
+    with av.open(str(shoot / "A001.poster.jpg")) as poster:
+        assert number_in(next(poster.decode(video=0))) == 3  # at a tenth of its length
+    assert os.getxattr(shoot / "A001.filmstrip.jpg", "user.filmfs.tile") == b"80x46"
+    os.unlink(shoot / "A001.poster.jpg")
+    assert not (shoot / "A001.poster.jpg").exists()
+    assert (shoot / "A001.thumbnail.mp4").exists()
 
 
 def test_a_directory_without_proxies_has_no_such_folders(work: Path, card: Path) -> None:
@@ -94,7 +105,7 @@ def test_they_are_shared_by_copies_branches_and_names(drive: Drive, shoot: Path)
 def test_who_removes_one_hides_it_in_that_branch(drive: Drive, shoot: Path) -> None:
     branch = drive.branch(f"kept-{shoot.name}"[:60].lower().replace("_", "-"))
     os.unlink(shoot / "A001.preview.mp4")
-    assert sorted(os.listdir(shoot)) == ["A001.editorial.mov", "A001.mov", "A001.thumbnail.mp4", "notes.txt"]
+    assert sorted(os.listdir(shoot)) == sorted({"A001.mov", "notes.txt", *SIBLINGS} - {"A001.preview.mp4"})
     assert not (shoot / "A001.preview.mp4").exists()
     assert sorted(os.listdir(branch / shoot.name)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
     drive.restart()
@@ -179,7 +190,9 @@ def test_mounts_list_what_they_are_asked_to(tmp_path: Path, card: Path) -> None:
     drive.filmfs("add", tmp_path / "cut.edl")
     files = {"A001.mov", "B002.mov", "cut.edl"}
     proxies = {
-        f"{stem}.{name}" for stem in ("A001", "B002") for name in ("editorial.mov", "preview.mp4", "thumbnail.mp4")
+        f"{stem}.{name}"
+        for stem in ("A001", "B002")
+        for name in ("editorial.mov", "preview.mp4", "thumbnail.mp4", "poster.jpg", "filmstrip.jpg")
     }
     folders = {"Proxy", "Proxies", "cut.edl@clips"}
     for option, listed in (("none", files), ("siblings", files | proxies), ("all", files | proxies | folders)):
