@@ -1,0 +1,83 @@
+"""A farm on this machine, and tasks that do something to its workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filmfs.core.errors import BadMedia
+from filmfs.proxy.tasks import Result
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def farm(folder: Path, workers: int = 2) -> Iterator[str]:
+    """The address of a scheduler with so many workers."""
+    told = folder / "scheduler.json"
+    environment = {**os.environ, "PYTHONPATH": str(TOP), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    common = ["--scheduler-file", told, "--no-dashboard"]
+    worker = ["worker", *common, "--host", "127.0.0.1", "--nthreads", "1", "--local-directory", folder / "scratch"]
+    commands = [["scheduler", *common, "--host", "127.0.0.1", "--port", "0"], *[worker] * workers]
+    processes = []
+    with open(folder / "log", "wb") as log:
+        try:
+            for command in commands:
+                processes.append(
+                    subprocess.Popen([sys.executable, "-m", "dask", *command], env=environment, stdout=log, stderr=log)
+                )
+            wait_for(told.exists)
+            yield json.loads(told.read_text())["address"]
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+                process.wait(30)
+
+
+def wait_for(is_so: Callable[[], object], seconds: float = 30.0) -> None:
+    """Until it is so."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Harmful:
+    """A task that does something to the worker of Dask, or to its own process, the first so many times."""
+
+    name: str
+    what: str
+    times: int
+    shared: str
+
+    def carry_out(self, folder: str, advance: Callable[[int], None]) -> Result:
+        for number in range(self.times):
+            try:
+                os.close(os.open(os.path.join(self.shared, f"{self.name}.{number}"), os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                continue
+            if self.what == "kills its worker":
+                os.kill(os.getppid(), signal.SIGKILL)
+            if self.what == "stops its worker":
+                Path(self.shared, "stopped").write_text(str(os.getppid()))
+                os.kill(os.getppid(), signal.SIGSTOP)
+            if self.what == "crashes":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if self.what == "hangs":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            if self.what == "takes long":
+                Path(self.shared, "pid").write_text(str(os.getpid()))
+            if self.what in ("takes long", "kills its worker", "stops its worker"):
+                for _ in range(600):
+                    time.sleep(0.1)
+                    advance(0)
+            raise BadMedia("it makes no sense")
+        Path(folder, self.name).write_text(self.name)
+        return Result((self.name,), {"done": True})
