@@ -147,6 +147,7 @@ class Farm:
             pure=False,
             retries=_TRIES,
             workers=others or None,  # where it went wrong before it may go wrong again
+            allow_other_workers=bool(others),
         )
         flying[key] = sent
         sent.future.add_done_callback(lambda _: self._heard.put((key, "", None)))
@@ -170,7 +171,11 @@ class Farm:
 
     def _ended(self, key: str, sent: _Sent, folder: str, advance: Callable[[int], None]) -> Outcome | FilmFSError:
         if sent.future.status == "error":
-            return Outcome(sent.task, _failure(sent.future.exception()), sent.remarks)
+            error = sent.future.exception()
+            if _is_killed(error) and sent.heard is None:
+                sent.tries += 1  # it waited where another did harm
+                return Stale("workers died before they began with it")
+            return Outcome(sent.task, _failure(error), sent.remarks)
         try:
             made = self._made(sent)
             _advance(sent, made.frames, advance)
@@ -194,8 +199,8 @@ class Farm:
     def _read(self, address: str, key: str, name: str, offset: int, length: int) -> bytes:
         with _stale(f"files at {address}"):
             read = self._client.rpc(address).filmfs_read
-            data = self._client.sync(read, key=key, name=name, offset=offset, length=length, callback_timeout=_FETCH_S)
-            return bytes(data)
+            told = self._client.sync(read, key=key, name=name, offset=offset, length=length, callback_timeout=_FETCH_S)
+            return bytes(told["data"])
 
     def _lost(self, flying: dict[str, _Sent]) -> list[tuple[str, Outcome | FilmFSError]]:
         """Tasks that the scheduler has forgotten, and those whose worker has told nothing for too long.
@@ -244,6 +249,14 @@ def _moved(task: PictureTask | SoundTask, moved: Mapping[str, str]) -> Task:
 
 
 def _failure(error: BaseException) -> FilmFSError:
+    if _is_killed(error):
+        return BadMedia("several workers died while they carried it out")
     if isinstance(error, OSError):
         return from_os_error(error, "a worker")
     return BadMedia(f"workers failed: {type(error).__name__}: {error}")
+
+
+def _is_killed(error: BaseException) -> bool:
+    from distributed import KilledWorker
+
+    return isinstance(error, KilledWorker)

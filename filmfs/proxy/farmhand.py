@@ -95,10 +95,13 @@ def _forget(key: str, folder: "TemporaryDirectory[str]") -> None:
     folder.cleanup()
 
 
-def _read(key: str, name: str, offset: int, length: int) -> bytes:
+def _read(key: str, name: str, offset: int, length: int) -> dict[str, Any]:
+    from distributed.protocol.serialize import to_serialize
+
+    as_it_is: Any = to_serialize  # four times as fast as bytes within a message
     with open(os.path.join(_folders[key], name), "rb") as file:
         file.seek(offset)
-        return file.read(length)
+        return {"data": as_it_is(file.read(length))}
 
 
 _folders: dict[str, str] = {}

@@ -23,7 +23,7 @@ class Parcel:
 
 def wrap(folder: str, names: Iterable[str]) -> tuple[Parcel, ...]:
     """What files of a folder must be where they arrive."""
-    return tuple(_wrapped(Path(folder), name) for name in names)
+    return tuple(_wrapped(Path(folder, name)) for name in names)
 
 
 def receive(folder: str, parcel: Parcel, read: Callable[[int, int], bytes]) -> None:
@@ -56,7 +56,11 @@ def _copy(parcel: Parcel, read: Callable[[int, int], bytes], write: Callable[[by
         raise Corrupt(f"{parcel.name} arrived with other bytes than it was sent with")
 
 
-def _wrapped(folder: Path, name: str) -> Parcel:
-    hashed = blake3()
-    hashed.update_mmap(folder / name)
-    return Parcel(name, (folder / name).stat().st_size, hashed.digest())
+def _wrapped(path: Path) -> Parcel:
+    # Not mapped into memory: Dask would take that for the worker's own and end it.
+    hashed, size = blake3(), 0
+    with open(path, "rb") as file:
+        while data := file.read(_PIECE):
+            hashed.update(data)
+            size += len(data)
+    return Parcel(path.name, size, hashed.digest())
