@@ -24,7 +24,7 @@ from filmfs.proxy.sources import OnDisk
 from filmfs.proxy.tasks import JoinTask, PictureTask, SoundTask, Task, done_before, tell
 
 _AHEAD = 2  # tasks for each worker: one is carried out, the next is there already, or the last is being fetched
-_TRIES = 2  # beside those that Dask makes by itself when a worker is lost
+_TRIES = 2  # beside those that Dask makes when a worker is lost
 _LOOK_S = 1.0
 _FETCH_S = 60.0
 
@@ -42,12 +42,16 @@ class _Sent:
     heard: float | None = None  # None: no worker has begun
 
 
+class _Killed(BadMedia):
+    """Workers died that had a task. Maybe it only waited there for one that did harm, so it is tried alone."""
+
+
 class Farm:
     """Workers that a Dask scheduler knows. They carry out all tasks but JoinTasks.
 
     What a JoinTask puts together is in the folder of this machine: a process of this machine carries it out. One run at
     a time. A worker that is lost costs nothing: Dask gives its tasks to others, until too many workers were lost with
-    the same one (`distributed.scheduler.allowed-failures`); then that one has failed.
+    the same one (`distributed.scheduler.allowed-failures`). That one is tried alone at the end, then it has failed.
     """
 
     def __init__(
@@ -114,8 +118,11 @@ class Farm:
 
     def _run(self, waiting: deque[_Sent], folder: str, advance: Callable[[int], None]) -> Iterator[Outcome]:
         flying: dict[str, _Sent] = {}
+        suspects: deque[_Sent] = deque()
         try:
-            while waiting or flying:
+            while waiting or flying or suspects:
+                if suspects and not waiting and not flying:
+                    waiting.append(suspects.popleft())
                 room = self.workers * _AHEAD - len(flying) if waiting else 0
                 for _ in range(min(room, len(waiting))):
                     self._send(waiting.popleft(), flying)
@@ -125,7 +132,8 @@ class Farm:
                     if isinstance(outcome, Outcome):
                         yield outcome
                     elif sent.tries > 1:
-                        waiting.appendleft(replace(sent, tries=sent.tries - 1, remarks=(*sent.remarks, str(outcome))))
+                        again = suspects if isinstance(outcome, _Killed) else waiting
+                        again.append(replace(sent, tries=sent.tries - 1, remarks=(*sent.remarks, str(outcome))))
                     else:
                         yield Outcome(sent.task, outcome, (*sent.remarks, str(outcome)))
         finally:
@@ -156,26 +164,20 @@ class Farm:
         self, flying: dict[str, _Sent], folder: str, advance: Callable[[int], None]
     ) -> list[tuple[str, Outcome | FilmFSError]]:
         """What can be said now of tasks: an outcome, or an error after which a task can be tried once more."""
-        try:
+        with suppress(queue.Empty):
             key, address, frames = self._heard.get(timeout=_LOOK_S)
-        except queue.Empty:
-            return self._lost(flying)
-        sent = flying.get(key)
-        if sent is None:
-            return []
-        if frames is None:
-            return [(key, self._ended(key, sent, folder, advance))]
-        sent.heard, sent.address = time.monotonic(), address
-        _advance(sent, frames, advance)
-        return []
+            sent = flying.get(key)
+            if sent is not None and frames is None:
+                return [(key, self._ended(key, sent, folder, advance))]
+            if sent is not None and frames is not None:
+                sent.heard, sent.address = time.monotonic(), address
+                _advance(sent, frames, advance)
+        # Whoever iterates may have taken long: what was told in the meantime counts first.
+        return self._lost(flying) if self._heard.empty() else []
 
     def _ended(self, key: str, sent: _Sent, folder: str, advance: Callable[[int], None]) -> Outcome | FilmFSError:
         if sent.future.status == "error":
-            error = sent.future.exception()
-            if _is_killed(error) and sent.heard is None:
-                sent.tries += 1  # it waited where another did harm
-                return Stale("workers died before they began with it")
-            return Outcome(sent.task, _failure(error), sent.remarks)
+            return self._failed(sent)
         try:
             made = self._made(sent)
             _advance(sent, made.frames, advance)
@@ -189,6 +191,16 @@ class Farm:
             return error
         except OSError as error:
             return Outcome(sent.task, from_os_error(error, "writing what a worker made"), sent.remarks)
+
+    def _failed(self, sent: _Sent) -> Outcome | FilmFSError:
+        from distributed import KilledWorker
+
+        error = sent.future.exception()
+        if isinstance(error, KilledWorker):
+            return _Killed("several workers died while they had it")
+        if isinstance(error, OSError):
+            return Outcome(sent.task, from_os_error(error, "a worker"), sent.remarks)
+        return Outcome(sent.task, BadMedia(f"workers failed: {type(error).__name__}: {error}"), sent.remarks)
 
     def _made(self, sent: _Sent) -> Made:
         with _stale("a result"):
@@ -246,17 +258,3 @@ def _moved(task: PictureTask | SoundTask, moved: Mapping[str, str]) -> Task:
                 path = there.rstrip("/") + "/" + source.path.removeprefix(prefix)
                 return replace(task, source=OnDisk(path))
     return task
-
-
-def _failure(error: BaseException) -> FilmFSError:
-    if _is_killed(error):
-        return BadMedia("several workers died while they carried it out")
-    if isinstance(error, OSError):
-        return from_os_error(error, "a worker")
-    return BadMedia(f"workers failed: {type(error).__name__}: {error}")
-
-
-def _is_killed(error: BaseException) -> bool:
-    from distributed import KilledWorker
-
-    return isinstance(error, KilledWorker)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -92,7 +93,7 @@ def test_a_task_that_kills_workers_has_failed_and_the_others_go_on(workers: Farm
     outcomes = {outcome.task.name: outcome.result for outcome in _run(workers, tasks, tmp_path)}
     bad = outcomes.pop("bad")
     assert isinstance(bad, BadMedia)
-    assert str(bad) == "several workers died while they carried it out"
+    assert str(bad) == "several workers died while they had it"
     assert outcomes == {name: Result((name,), {"done": True}) for name in ("good0", "good1", "good2", "good3")}
 
 
@@ -257,5 +258,6 @@ def _files(folder: Path) -> dict[str, str]:
     return {file.name: blake3(file.read_bytes()).hexdigest() for file in folder.iterdir()}
 
 
-def _kept(dask_worker: "object") -> list[str]:
+def _kept(dask_worker: Any) -> list[str]:
+    """What a worker still has of results; done there."""
     return [str(path) for path in Path(dask_worker.local_directory).glob("filmfs-*")]
