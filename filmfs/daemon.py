@@ -32,6 +32,7 @@ from filmfs.mount.flushing import Flusher
 from filmfs.mount.following import follow
 from filmfs.mount.guardian import Guardian
 from filmfs.mount.options import OWN, check_mountpoint, check_options, handles_of, lists_of
+from filmfs.mount.proxying import ProxyMaker
 from filmfs.mount.session import Session
 from filmfs.mount.table import filmfs_mounts, read_far_ahead
 from filmfs.mount.watchdog import Watchdog
@@ -102,6 +103,7 @@ class Daemon:
             status=self.status,
         )
         self._flusher = Flusher(self._fs, self._disk)
+        self._proxies = None if self._fs.readonly else ProxyMaker(self._fs, self._disk)
         self._watchdog = Watchdog(notify)
         self._session = Session(self._fs, self._flusher, self._disk)
 
@@ -143,6 +145,8 @@ class Daemon:
                     nursery.start_soon(follow, self._fs)
                 else:
                     nursery.start_soon(self._flusher.run)
+                    assert self._proxies is not None
+                    nursery.start_soon(self._proxies.run)
                     await nursery.start(self._serve_control)
                 nursery.start_soon(self._tell_ready, on_ready)
                 await self._session.serve()

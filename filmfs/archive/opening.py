@@ -24,6 +24,7 @@ from typing import Any
 
 from filmfs.core.errors import Busy, Exists, NotAnArchive, ReadOnly, WrongVersion, from_os_error
 from filmfs.core.ids import ROOT_FILE, BlobId, BranchId, FileId, LayerId
+from filmfs.core.models import ProxyResolution
 from filmfs.core.paths import shown
 from filmfs.store.blobs import Blobs, read_record
 from filmfs.store.contents import Contents
@@ -51,11 +52,29 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `archive.toml` says. Times are seconds; 0 turns automatic commits off."""
+    """What `archive.toml` says. Times are seconds; 0 turns automatic commits off.
+
+    `proxies` are the sizes that are made of each film that comes in; `proxies_on_read`: a mount makes a proxy when
+    somebody asks for its name; `proxy_processes` is how many processes a mount's daemon makes them with (0: all cores).
+    """
 
     id: str
     name: str
     auto_commit_s: int = 60
+    proxies: tuple[str, ...] = ()
+    proxies_on_read: bool = True
+    proxy_processes: int = 0
+
+
+_DEFAULTS = Settings("", "")
+_KINDS: dict[str, type] = {
+    "id": str,
+    "name": str,
+    "auto_commit_s": int,
+    "proxies": tuple,
+    "proxies_on_read": bool,
+    "proxy_processes": int,
+}
 
 
 def find_archive(path: str) -> str:
@@ -299,9 +318,15 @@ def read_settings(root: str) -> Settings:
     unknown = sorted(set(values) - known)
     if unknown:
         raise NotAnArchive(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    for key, kind in {"id": str, "name": str, "auto_commit_s": int}.items():
-        if not isinstance(values.get(key, 0 if key == "auto_commit_s" else None), kind):
+    if isinstance(values.get("proxies"), list):
+        values["proxies"] = tuple(values["proxies"])
+    for key, kind in _KINDS.items():
+        value = values.get(key, getattr(_DEFAULTS, key) or None if kind is str else getattr(_DEFAULTS, key))
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise NotAnArchive(f"{path}: the setting {key!r} is missing or has a value that it cannot have")
+    if not set(values.get("proxies", ())) <= {each.value for each in ProxyResolution}:
+        names = ", ".join(ProxyResolution)
+        raise NotAnArchive(f"{path}: the setting 'proxies' is a list of sizes, of {names}")
     return Settings(**{key: value for key, value in values.items() if key != "format"})
 
 
@@ -314,6 +339,8 @@ def _write_settings(root: str, settings: Settings) -> None:
         f"name = {_toml_string(settings.name)}\n"
         f"# Commit a branch by itself when it was quiet for so many seconds; 0 never does.\n"
         f"auto_commit_s = {settings.auto_commit_s}\n"
+        f'# Sizes of proxies that are made of each film that comes in, such as ["thumbnail", "preview"].\n'
+        f"proxies = []\n"
     )
     temporary = os.path.join(root, ".archive.toml")
     with open(temporary, "w", encoding="utf-8") as file:

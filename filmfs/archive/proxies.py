@@ -15,6 +15,7 @@ from typing import Any
 from blake3 import blake3
 
 from filmfs.archive.opening import Archive, ingesting
+from filmfs.archive.queue import WORK
 from filmfs.core.errors import BadMedia, BadTimecode, Busy, from_os_error
 from filmfs.core.ids import ContentId
 from filmfs.proxy.executors import Executor
@@ -36,7 +37,6 @@ from filmfs.store.exporting import Stored
 from filmfs.store.ingest import Ingest
 from filmfs.timecode.films import is_film_name, open_film
 
-WORK = "work"
 FILM = "film"
 
 

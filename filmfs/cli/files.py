@@ -14,13 +14,17 @@ import typer
 
 from filmfs.archive import Archive, Mode
 from filmfs.archive.adding import Taking, check_destination, forget_progress, scan, take_bytes
-from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting
+from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting, read_settings
+from filmfs.archive.queue import ProxyQueue
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, to_stdout, when
 from filmfs.cli.mountinfo import is_in_mount, place_in_mount
 from filmfs.control import call, refresh
 from filmfs.core.errors import FilmFSError, IsADirectory, LeftOut
-from filmfs.core.ids import FileId
+from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import Place, parse_place, shown
+from filmfs.core.words import counted
+from filmfs.proxy.names import is_original_key
+from filmfs.store.jobs import Job
 from filmfs.store.records import write_frames
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.view import View
@@ -85,6 +89,7 @@ def add(
                 taken = take_bytes(opened, found, opened.history.view_of(branch), lambda done, _: advance(done))
         with output.busy(f"making {len(taken.new)} names appear in {branch}"):
             facts = _publish(root, branch, message or _what_was_added(paths), taken)
+        facts["proxies_queued"] = _queue_proxies(root, branch, taken)
     facts |= {
         "branch": branch,
         "files": found.files,
@@ -101,6 +106,20 @@ def add(
         for problem in taken.problems:
             output.remark(f"left out: {problem.path}: {problem.reason}")
         raise LeftOut(f"{len(taken.problems)} of the sources were left out; the rest is in {branch}", told=as_json)
+
+
+def _queue_proxies(root: str, branch: str, taken: Taking) -> int:
+    """Puts the films that came in into the queue of proxies, as the archive's settings say; how many."""
+    recipes = read_settings(root).proxies
+    if not recipes:
+        return 0
+    jobs = [
+        Job(ContentId(new.inode.content), shown(new.parts[-1]), f"{branch}:{shown(b'/'.join(new.parts))}", recipes)
+        for new in taken.new
+        if new.parts and is_original_key(new.parts[-1]) and isinstance(new.inode.content, bytes)
+    ]
+    with Archive(root, Mode.INGEST) as opened:
+        return len(set(ProxyQueue(opened).add(jobs)))
 
 
 def ls(
@@ -306,3 +325,6 @@ def _added_lines(facts: dict[str, Any]) -> Iterator[str]:
     )
     if facts["known_files"]:
         yield f"{facts['known_files']} files were here already and were not read again"
+    if facts["proxies_queued"]:
+        films = counted(facts["proxies_queued"], "film")
+        yield f"proxies of {films} are in the queue; a mount makes them, or: filmfs proxy make"

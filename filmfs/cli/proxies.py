@@ -100,7 +100,7 @@ def make(
             facts: dict[str, Any] = {"queued": numbers, "known": len(films) - len(wanted)}
             output.result(facts, lambda: iter([f"{counted(len(numbers), 'film')} in the queue"]))
             return
-        ended = _work(queue, opened.root, set(numbers), processes, output)
+        ended = _work(opened, queue, set(numbers), processes, output)
         told = [_told(proxies, film, ended[number]) for film, number in zip(wanted, numbers, strict=True)]
     left_out = [each for each in told if "error" in each]
     facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
@@ -110,8 +110,11 @@ def make(
         raise LeftOut(what, told=as_json)
 
 
-def _work(queue: "ProxyQueue", root: str, numbers: set[int], processes: int | None, output: Output) -> "dict[int, Job]":
+def _work(
+    archive: Archive, queue: "ProxyQueue", numbers: set[int], processes: int | None, output: Output
+) -> "dict[int, Job]":
     """Has the jobs of these numbers be over, here or in the process that works through the queue already."""
+    from filmfs.archive.proxying import ProxyWork
     from filmfs.archive.queue import is_worked_on, progress_of
     from filmfs.proxy.executors import Local
     from filmfs.store.jobs import OPEN
@@ -122,13 +125,13 @@ def _work(queue: "ProxyQueue", root: str, numbers: set[int], processes: int | No
             if all(job.state not in OPEN for job in jobs.values()):
                 return jobs
             try:
-                for job in queue.work(executor, bar.begin, bar.advance):
+                for job in ProxyWork(archive).run(executor, bar.begin, bar.advance):
                     bar.end(job.place)
                     if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
                         break
             except Busy:  # the daemon, or another command
-                while is_worked_on(root):
-                    bar.show(progress_of(root))
+                while is_worked_on(archive.root):
+                    bar.show(progress_of(archive.root))
                     if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
                         break
                     time.sleep(_LOOK_S)

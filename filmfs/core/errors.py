@@ -180,6 +180,10 @@ class BeingWritten(NotHashed):
     """The same while somebody has it open for writing, or had it so a moment ago."""
 
 
+class BeingMade(NotHashed):
+    """A proxy is being made, which takes as long as the film is."""
+
+
 class TooManyOpen(Busy):
     """No more files can be open at once."""
 

@@ -5,7 +5,7 @@ of a film that the film itself contradicts is reported where it is used, and the
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class VideoCodec(Enum):
     UNCOMPRESSED = "uncompressed"
 
 
-class ProxyResolution(Enum):
+class ProxyResolution(StrEnum):
     """The sizes of proxies; the value is the name that they have."""
 
     THUMBNAIL = "thumbnail"

@@ -24,7 +24,7 @@ from pyfuse3 import (
     SetattrFields,
 )
 
-from filmfs.core.errors import BeingWritten, Busy, Corrupt, FilmFSError, NotHashed, Stale
+from filmfs.core.errors import BeingMade, BeingWritten, Busy, Corrupt, FilmFSError, NotHashed, Stale
 from filmfs.core.extents import ExtentMap
 from filmfs.mount.caches import forget_at_once
 from filmfs.mount.flushing import Flusher, copy_apart
@@ -45,7 +45,10 @@ log = logging.getLogger("filmfs.mount")
 
 _TRIES = 16
 # While a name is looked up the kernel holds its directory: nobody waits for long.
-_HASHED_S, _WRITTEN_S, _PATIENCE_S, _LOOK_AGAIN_S = 5.0, 1.0, 2.0, 0.05
+_HASHED_S, _PATIENCE_S, _LOOK_AGAIN_S = 5.0, 2.0, 0.05
+_LOOK_AGAIN_AT_LAST_S = 1.0
+# Clients of Samba and NFS give up after half a minute.
+_WAITS_S: dict[type[FilmFSError], float] = {BeingWritten: 1.0, BeingMade: 20.0}
 _MAKERS = 4
 _INLINE_WRITE = 1 << 17  # a smaller write is a copy into the page cache, cheaper than a thread
 
@@ -164,11 +167,11 @@ class FileOperations(pyfuse3.Operations):
             try:
                 next_work = work(patient=waited_s < _PATIENCE_S)
             except NotHashed as error:
-                if waited_s > (_WRITTEN_S if isinstance(error, BeingWritten) else _HASHED_S):
+                if waited_s > _WAITS_S.get(type(error), _HASHED_S):
                     raise
                 self._flusher.hurry()
                 await trio.sleep(pause_s)
-                pause_s *= 1.5
+                pause_s = min(1.5 * pause_s, _LOOK_AGAIN_AT_LAST_S)
                 continue
             if next_work is None:
                 return

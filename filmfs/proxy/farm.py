@@ -21,7 +21,7 @@ from filmfs.proxy.executors import Local, Outcome
 from filmfs.proxy.farmhand import TOPIC, Made, carry_out, versions
 from filmfs.proxy.parcels import receive
 from filmfs.proxy.sources import OnDisk
-from filmfs.proxy.tasks import JoinTask, PictureTask, SoundTask, Task, done_before, tell
+from filmfs.proxy.tasks import JoinTask, PictureTask, SoundTask, StillsTask, Task, WaveformTask, done_before, tell
 
 _AHEAD = 2  # tasks for each worker: one is carried out, the next is there already, or the last is being fetched
 _TRIES = 2  # beside those that Dask makes when a worker is lost
@@ -33,7 +33,7 @@ _FETCH_S = 60.0
 class _Sent:
     """A task on its way. `frames`: of how many the caller was told; `heard`: when a worker last told something."""
 
-    task: PictureTask | SoundTask
+    task: PictureTask | SoundTask | WaveformTask
     tries: int = _TRIES
     remarks: tuple[str, ...] = ()
     frames: int = 0
@@ -47,9 +47,9 @@ class _Killed(BadMedia):
 
 
 class Farm:
-    """Workers that a Dask scheduler knows. They carry out all tasks but JoinTasks.
+    """Workers that a Dask scheduler knows. They carry out all tasks but JoinTasks and StillsTasks.
 
-    What a JoinTask puts together is in the folder of this machine: a process of this machine carries it out. One run at
+    What those put together is in the folder of this machine: a process of this machine carries it out. One run at
     a time. A worker that is lost costs nothing: Dask gives its tasks to others, until too many workers were lost with
     the same one (`distributed.scheduler.allowed-failures`). That one is tried alone at the end, then it has failed.
     """
@@ -108,7 +108,7 @@ class Farm:
             if known is not None:
                 advance(task.span.count if isinstance(task, PictureTask) else 0)
                 yield Outcome(task, known)
-            elif isinstance(task, JoinTask):
+            elif isinstance(task, JoinTask | StillsTask):
                 joins.append(task)
             else:
                 waiting.append(_Sent(task))
@@ -249,7 +249,7 @@ def _advance(sent: _Sent, frames: int, advance: Callable[[int], None]) -> None:
         sent.frames = frames
 
 
-def _moved(task: PictureTask | SoundTask, moved: Mapping[str, str]) -> Task:
+def _moved(task: PictureTask | SoundTask | WaveformTask, moved: Mapping[str, str]) -> Task:
     source = getattr(task, "source", None)
     if isinstance(source, OnDisk):
         for here, there in moved.items():

@@ -12,6 +12,7 @@ from filmfs.archive import Archive
 from filmfs.core.errors import Corrupt, CrossBranch, Exists, ReadOnly, Stale
 from filmfs.core.ids import ROOT_FILE, DraftId, FileId
 from filmfs.core.paths import shown
+from filmfs.store.jobs import Job
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
 from filmfs.versioning.layers import LayerTable
@@ -45,6 +46,7 @@ class FileSystem(ChangingTree):
             archive, readonly=readonly, access_times=access_times, handles=handles, lists=lists, status=status
         )
         self._root = MountRoot(archive, readonly=readonly)
+        self._new_films: list[Job] = []
         archive.busy_checks.append(self._opened.is_busy)
 
     # Names
@@ -292,6 +294,17 @@ class FileSystem(ChangingTree):
         """Takes the outcome of sealing a draft: files that show it show its content from now on."""
         if self.history.drafts.sealed(outcome):
             self._opened.adopt(outcome)
+        if self.archive.settings.proxies:
+            self._new_films += self._offers.jobs_of(outcome.content, outcome.owners, self.archive.settings.proxies)
+
+    def take_new_films(self) -> list[Job]:
+        """What was hashed since the last call and shall have proxies."""
+        taken, self._new_films = self._new_films, []
+        return taken
+
+    def call_for_proxies(self, call: Callable[[], None]) -> None:
+        """Has `call` called, in any thread, when somebody waits for a proxy."""
+        self._offers.asked_for = call
 
     def catch_up(self, table: LayerTable | None = None) -> None:
         """On a read-only mount: shows what the archive's writer made durable meanwhile."""

@@ -9,7 +9,7 @@ Finding one takes two steps: what `before_…` gives is done in another thread, 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +17,23 @@ from functools import partial
 from filmfs.archive import Archive
 from filmfs.archive.folders import Sidecars
 from filmfs.archive.library import Trees
-from filmfs.core.errors import BadMedia, BadName, BadTimecode, BeingWritten, FilmFSError, NotFound, NotHashed, Stale
-from filmfs.core.ids import FileId
+from filmfs.archive.queue import ProxyQueue
+from filmfs.core.errors import (
+    BadMedia,
+    BadName,
+    BadTimecode,
+    BeingMade,
+    BeingWritten,
+    FilmFSError,
+    NotFound,
+    NotHashed,
+    Stale,
+)
+from filmfs.core.ids import BranchId, ContentId, FileId
 from filmfs.core.paths import name_key, shown
 from filmfs.cutlists.reading import is_list_name
 from filmfs.proxy.names import FOLDERS, is_original_key
+from filmfs.store.jobs import Job
 from filmfs.timecode.films import is_film_name
 from filmfs.timecode.shelf import Source
 from filmfs.versioning.buffers import Buffers
@@ -43,6 +55,7 @@ from filmfs.vfs.work import Work
 _OFFERED = re.compile(rb".+@(?:f?\d[\d.:;,]*[-+]f?\d.*|clips|conform\.mov)", re.DOTALL)
 
 _MOVIE = MOVIE.encode()
+_BY_NAME = 20  # the priority of proxies that somebody waits for
 
 
 def _respelled(name: bytes, children: Mapping[bytes, Child]) -> bytes:
@@ -56,8 +69,13 @@ def _respelled(name: bytes, children: Mapping[bytes, Child]) -> bytes:
 class Offers:
     """The offers of a mount. Owned by the thread that owns the tree."""
 
-    def __init__(self, archive: Archive, spaces: Spaces, opened: Opened, handles: int) -> None:
-        """`handles` frames are added to both sides of each clip of a cut list."""
+    def __init__(
+        self, archive: Archive, spaces: Spaces, opened: Opened, handles: int, *, makes_proxies: bool = False
+    ) -> None:
+        """`handles` frames are added to both sides of each clip of a cut list.
+
+        With `makes_proxies` a proxy that somebody asks for goes into the queue.
+        """
         self._history, self._contents = archive.history, archive.contents
         self._spaces = spaces
         self._opened = opened
@@ -66,6 +84,9 @@ class Offers:
         self.proxies = ProxyFiles(archive, self.derived)
         self._handles = handles
         self._permissions = 0
+        self._queue = ProxyQueue(archive) if makes_proxies else None
+        self._jobs: dict[tuple[ContentId, str], int] = {}  # proxies that were asked for by name
+        self.asked_for: Callable[[], None] = lambda: None  # called in any thread when there is a new job
         self._sidecars_known: dict[Space, tuple[int, Sidecars]] = {}
 
     def may_be(self, name: bytes) -> bool:
@@ -96,12 +117,47 @@ class Offers:
                     self.folders.forget(folder.key)
                 return self._before_children(folder, view, patient=patient)
             asked = self._clip_asked(space, view, directory, name)
+            if asked is None:
+                return self._before_proxy(space, view, directory, name)
         except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find` will tell
-            return None
-        if asked is None:
             return None
         recipe, _ = asked
         return self.derived.before_find(recipe)
+
+    def _before_proxy(self, space: Space, view: View, directory: FileId, name: bytes) -> Work | None:
+        """Work that puts a proxy into the queue which is not there yet. Raises BeingMade while it is there.
+
+        One that could not be made is nobody's until it is asked for otherwise.
+        """
+        wanted = self.proxies.wanted(view, directory, name) if self._queue is not None else None
+        if wanted is None or self._queue is None:
+            return None
+        key = wanted.content, wanted.recipe
+        job = self._jobs.get(key)
+        if job is None:
+            place = shown(view.path_of(wanted.entry.file) or wanted.entry.name)
+            branch = self._history.table.branches.get(BranchId(space))
+            place = f"{branch.name}:{place}" if branch is not None else place
+            asked = Job(wanted.content, shown(wanted.entry.name), place, (wanted.recipe,), _BY_NAME)
+            return Work(key, partial(self._ask_for, key, asked, self._queue))
+        if self._queue.is_open(job):
+            raise BeingMade(f"{shown(name)} is being made; see: filmfs proxy status")
+        return None
+
+    def jobs_of(self, content: ContentId, files: Iterable[FileId], recipes: tuple[str, ...]) -> list[Job]:
+        """The job that makes proxies of a content, if one of the files that have it is called like a film."""
+        for branch in self._history.table.alive():
+            view = self._spaces.view(Space(branch.id))
+            for file in files:
+                path = view.path_of(file)
+                name = path.rpartition(b"/")[2] if path is not None else b""
+                if path is not None and is_original_key(name) and not self.proxies.is_proxy(content):
+                    return [Job(content, shown(name), f"{branch.name}:{shown(path)}", recipes)]
+        return []
+
+    def _ask_for(self, key: tuple[ContentId, str], job: Job, queue: ProxyQueue) -> None:
+        (self._jobs[key],) = queue.add([job])
+        self.asked_for()
 
     def find(self, space: Space, directory: FileId, name: bytes, parent: NodeId) -> Attributes | None:
         """What a name that no file of the directory has leads to; None if nothing. Raises the reason why not."""

@@ -33,6 +33,7 @@ from filmfs.vfs.derived import Derived, Facts, Made
 from filmfs.vfs.folders import Held, MadeChild
 from filmfs.vfs.nodes import Attributes, NodeId, Space
 
+STILL_SUFFIX = ".jpg"
 HIDDEN = b"user.filmfs.hidden"
 """An attribute of an original: the names of recipes whose proxies somebody removed in that branch."""
 _LEFT_S, _LEFT_MAX = 60.0, 1 << 16
@@ -77,6 +78,15 @@ class _Shown:
     inode: Inode
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A proxy that somebody asks for and that is not there: of which content, as which file, by which recipe."""
+
+    content: ContentId
+    entry: Entry
+    recipe: str
+
+
 class ProxyFiles:
     """The proxies of a mount. Owned by the thread that owns the tree, but for what `folder` gives."""
 
@@ -95,6 +105,11 @@ class ProxyFiles:
     def is_name(self, name: bytes) -> bool:
         """Whether a name may be a proxy's, or that of a folder of them: quickly."""
         return self._names.fullmatch(name) is not None
+
+    def is_proxy(self, content: ContentId) -> bool:
+        """Whether a content is a proxy's."""
+        with self._database.read() as transaction:
+            return catalog.original_of(transaction, content) is not None
 
     def count(self) -> int:
         """Another number than before once there are more."""
@@ -131,6 +146,27 @@ class ProxyFiles:
         if len(found) > 1:
             raise NotFound(f"{of} can be several files: write which, as in {of}.mov.{label}{suffix}")
         return found[0] if found else None
+
+    def wanted(self, view: View, directory: FileId, name: bytes) -> Wanted | None:
+        """What has to be made for a name to lead to a proxy; None when it would be nobody's, or is there."""
+        text = name.decode(errors="surrogateescape")
+        split = split_sibling(text, self._labels)
+        if split is None:
+            return None
+        of, label, suffix = split
+        recipe = self._labels[label]
+        originals = list(_originals(view, directory, of))
+        if len(originals) != 1 or suffix != (recipe.suffix if label == recipe.name else STILL_SUFFIX):
+            return None
+        inode = view.inode(originals[0].file)
+        if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
+            return None
+        content = ContentId(inode.content)
+        with self._database.read() as transaction:
+            is_there = catalog.find_derived(transaction, content, self._keys[recipe.name]) is not None
+            if is_there or catalog.original_of(transaction, content) is not None:
+                return None
+        return Wanted(content, originals[0], recipe.name)
 
     # What programs do that know of no such files
 

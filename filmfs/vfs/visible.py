@@ -64,7 +64,8 @@ class VisibleTree:
         self._opened = Opened(self.history, archive.contents, self._spaces)
         self._handles = Handles()
         self._lists = lists
-        self._offers = Offers(archive, self._spaces, self._opened, handles)
+        makes_proxies = archive.settings.proxies_on_read and not readonly
+        self._offers = Offers(archive, self._spaces, self._opened, handles, makes_proxies=makes_proxies)
 
     # Nodes
 

@@ -11,6 +11,7 @@ import pytest
 
 from filmfs.archive import Archive, Mode
 from filmfs.archive.proxies import Proxies
+from filmfs.archive.proxying import ProxyWork
 from filmfs.archive.queue import ProxyQueue, progress_of, working
 from filmfs.core.errors import Busy, DiskFailure, NoSpace
 from filmfs.core.ids import ContentId
@@ -56,7 +57,7 @@ def test_what_matters_most_is_first_and_of_equals_the_oldest(archive: Archive) -
     queue = ProxyQueue(archive)
     queue.add([job(archive, "film0.mov"), job(archive, "film1.mov", priority=5), job(archive, "film2.mov")])
     with Local(1) as executor:
-        ended = [each.name for each in queue.work(executor)]
+        ended = [each.name for each in ProxyWork(archive).run(executor)]
     assert ended == ["film1.mov", "film0.mov", "film2.mov"]
     assert {each.state for each in queue.jobs()} == {JobState.DONE}
 
@@ -74,7 +75,7 @@ def test_a_film_that_is_none_fails_once_and_the_rest_goes_on(archive: Archive) -
     queue = ProxyQueue(archive)
     queue.add([job(archive, "broken.mov", priority=1), job(archive, "film0.mov")])
     with Local(1) as executor:
-        states = {each.name: (each.state, each.tries) for each in queue.work(executor)}
+        states = {each.name: (each.state, each.tries) for each in ProxyWork(archive).run(executor)}
     assert states == {"broken.mov": (JobState.FAILED, 1), "film0.mov": (JobState.DONE, 1)}
     assert "cannot read it" in next(each for each in queue.jobs() if each.name == "broken.mov").error
 
@@ -88,7 +89,7 @@ def test_trouble_that_may_pass_is_tried_again(archive: Archive, monkeypatch: pyt
 
     monkeypatch.setattr(Proxies, "examine", fail)
     queue.add([job(archive, "film0.mov")])
-    states = [each.state for each in queue.work(InThisProcess())]
+    states = [each.state for each in ProxyWork(archive).run(InThisProcess())]
     assert states == [JobState.WAITING, JobState.WAITING, JobState.FAILED]
     assert len(tries) == 3
 
@@ -101,14 +102,13 @@ def test_a_full_disk_stops_the_queue_and_costs_no_try(archive: Archive, monkeypa
     queue = ProxyQueue(archive)
     queue.add([job(archive, "film0.mov"), job(archive, "film1.mov")])
     with pytest.raises(NoSpace):
-        list(queue.work(InThisProcess()))
+        list(ProxyWork(archive).run(InThisProcess()))
     assert [(each.state, each.tries) for each in queue.jobs()] == [(JobState.WAITING, 0)] * 2
 
 
 def test_one_process_at_a_time_works_through_it(archive: Archive) -> None:
-    queue = ProxyQueue(archive)
     with working(archive.root), pytest.raises(Busy):
-        list(queue.work(InThisProcess()))
+        list(ProxyWork(archive).run(InThisProcess()))
 
 
 def test_who_is_killed_loses_no_job_and_the_next_goes_on(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_later_is_with_the_next_make(drive: Drive) -> None:
 
 
 def _runner(drive: Drive) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", "filmfs.archive.queue", drive.root, "1"], start_new_session=True)
+    return subprocess.Popen([sys.executable, "-m", "filmfs.archive.proxying", drive.root, "1"], start_new_session=True)
 
 
 def _pieces(drive: Drive) -> int:

@@ -1,0 +1,188 @@
+"""Working through the queue of proxies, one process at a time.
+
+A job that was running when its process went is waiting again for the next one, which goes on from the pieces that are
+there. `python -m filmfs.archive.proxying ROOT` works until nothing waits; a mount's daemon starts it, and `filmfs proxy
+make` does the same work in its own process.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from filmfs.archive.opening import Archive, Mode
+from filmfs.archive.proxies import Proxies
+from filmfs.archive.queue import PROGRESS, WORK, working
+from filmfs.core.errors import BadMedia, Busy, FilmFSError, NoSpace, ReadOnly, Unsupported
+from filmfs.proxy.executors import Executor, Local
+from filmfs.proxy.making import frames_of_work
+from filmfs.proxy.recipes import RECIPES
+from filmfs.store.database import Transaction
+from filmfs.store.jobs import OPEN, Job, JobState, all_jobs, find_job, next_job, put_job
+
+_TRIES = 3
+_TELL_S = 0.5
+_STOPS = (NoSpace, ReadOnly)  # the archive's own trouble: no job would fare better
+_HOPELESS = (BadMedia, Unsupported)  # tried again it would be the same
+
+
+class _Cancelled(Exception):
+    """Somebody cancelled the job that is running."""
+
+
+class ProxyWork:
+    """The work of an open archive's queue."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._proxies = Proxies(archive)
+
+    def run(
+        self,
+        executor: Executor,
+        begun: Callable[[Job, int], None] = lambda job, frames: None,
+        advance: Callable[[int], None] = lambda frames: None,
+    ) -> Iterator[Job]:
+        """Works until nothing waits; each job when it is over. `begun` is told of a job's frames before it is begun.
+
+        Raises Busy while another process works, and NoSpace or ReadOnly, after which the job waits again.
+        """
+        with working(self._archive.root):
+            self._resume()
+            while (job := self._take()) is not None:
+                yield self._carry_out(job, executor, begun, advance)
+
+    def _resume(self) -> None:
+        """Jobs of a process that went wait again."""
+
+        def change(transaction: Transaction) -> None:
+            for job in [each for each in all_jobs(transaction) if each.state is JobState.RUNNING]:
+                put_job(transaction, replace(job, state=JobState.WAITING))
+
+        self._archive.database.transact(change)
+
+    def _take(self) -> Job | None:
+        def change(transaction: Transaction) -> Job | None:
+            job = next_job(transaction)
+            if job is not None:
+                job = replace(job, state=JobState.RUNNING, tries=job.tries + 1)
+                put_job(transaction, job)
+            return job
+
+        return self._archive.database.transact(change)
+
+    def _carry_out(
+        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
+    ) -> Job:
+        try:
+            damaged = self._make(job, executor, begun, advance)
+        except _Cancelled:
+            return self._end(job, JobState.CANCELLED)
+        except _STOPS as error:
+            self._end(replace(job, tries=job.tries - 1), JobState.WAITING, str(error))
+            raise
+        except FilmFSError as error:
+            is_over = isinstance(error, _HOPELESS) or job.tries >= _TRIES
+            return self._end(job, JobState.FAILED if is_over else JobState.WAITING, str(error))
+        return self._end(replace(job, damaged=damaged), JobState.DONE)
+
+    def _make(
+        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
+    ) -> int:
+        wanted = [recipe for recipe in RECIPES.values() if recipe.name in job.recipes]
+        missing = self._proxies.missing(job.content, wanted)
+        if not missing or self._proxies.is_proxy(job.content):
+            return 0
+        original = self._proxies.examine(job.content, job.name)
+        frames = frames_of_work(original)
+        begun(job, frames)
+        teller = _Teller(self._archive.root, job.number, frames)
+
+        def step(count: int) -> None:
+            if teller.step(count):
+                with self._archive.database.read() as transaction:
+                    now = find_job(transaction, job.number)
+                if now is None or now.state is not JobState.RUNNING:
+                    raise _Cancelled
+            advance(count)
+
+        with teller:
+            return len(self._proxies.make(job.content, original, missing, executor, step).damaged)
+
+    def _end(self, job: Job, state: JobState, error: str = "") -> Job:
+        ended = replace(job, state=state, error=error, ended=0 if state in OPEN else time.time_ns())
+
+        def change(transaction: Transaction) -> Job:
+            now = find_job(transaction, job.number)
+            if now is not None and now.state is JobState.CANCELLED:
+                return now
+            if now is not None:  # more may have been asked for meanwhile
+                more = replace(ended, recipes=now.recipes, priority=now.priority)
+                put_job(transaction, more)
+                return more
+            return ended
+
+        return self._archive.database.transact(change)
+
+
+class _Teller:
+    """Writes down how far a job is, now and then, for who asks."""
+
+    def __init__(self, root: str, job: int, total: int) -> None:
+        self._path = os.path.join(root, WORK, PROGRESS)
+        self._job, self._total, self._done = job, total, 0
+        self._began = self._told = time.monotonic()
+
+    def __enter__(self) -> "_Teller":
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        self._tell()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            os.unlink(self._path)
+
+    def step(self, count: int) -> bool:
+        """So many frames more; whether it was time to write that down."""
+        self._done += count
+        if time.monotonic() - self._told < _TELL_S:
+            return False
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        fps = self._done / max(0.001, self._told - self._began)
+        facts = {"pid": os.getpid(), "job": self._job, "done": self._done, "total": self._total, "fps": round(fps, 1)}
+        with suppress(OSError):
+            with open(self._path + ".part", "w") as file:
+                json.dump(facts, file)
+            os.rename(self._path + ".part", self._path)
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)  # through all that holds processes
+
+
+def main(root: str, workers: int | None = None) -> int:
+    """Works through the queue of the archive at `root`; 0 when nothing waits any more or another process is at it."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        with Archive(root, Mode.INGEST) as archive, Local(workers) as executor:
+            for _ in ProxyWork(archive).run(executor):
+                pass
+    except Busy:
+        return 0
+    except FilmFSError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None))
