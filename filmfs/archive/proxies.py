@@ -22,7 +22,7 @@ from filmfs.proxy.executors import Executor
 from filmfs.proxy.making import Making, Rendition, make
 from filmfs.proxy.originals import Labels, Original, examine
 from filmfs.proxy.recipes import Recipe
-from filmfs.proxy.sources import InArchive, open_content
+from filmfs.proxy.sources import InArchive, Source, open_content
 from filmfs.store.database import Transaction
 from filmfs.store.derived import (
     Derived,
@@ -86,12 +86,17 @@ class Proxies:
         recipes: Sequence[Recipe],
         executor: Executor,
         advance: Callable[[int], None] = lambda _: None,
+        *,
+        source: Source | None = None,
     ) -> Made:
         """Makes proxies of what `examine` found, and keeps them: durable when this returns.
 
+        `source` is how the executor's workers open the original, where they cannot open the archive.
+
         Raises BadMedia, BadProxy, Busy while another process makes them, and what the archive's disk says.
         """
-        source, identity = InArchive(self._archive.root, original), f"{original.hex()} {found.labels}"
+        source = source or InArchive(self._archive.root, original)
+        identity = f"{original.hex()} {found.labels}"
         with _folder(self._archive.root, original, recipes) as folder:
             making = make(identity, source, found, recipes, executor, folder, advance)
             proxies = self._keep(original, recipes, making)

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from filmfs.archive.opening import Archive, Mode
+from filmfs.archive.opening import Archive, Mode, lock_holder
 from filmfs.archive.proxies import Proxies
 from filmfs.archive.queue import PROGRESS, WORK, working
-from filmfs.core.errors import BadMedia, Busy, FilmFSError, NoSpace, ReadOnly, Unsupported
+from filmfs.core.errors import BadMedia, Busy, FilmFSError, NoSpace, NotFound, ReadOnly, Unsupported
 from filmfs.proxy.executors import Executor, Local
 from filmfs.proxy.making import frames_of_work
 from filmfs.proxy.recipes import RECIPES
+from filmfs.proxy.sources import OnDisk, Source, open_content
 from filmfs.store.database import Transaction
 from filmfs.store.jobs import OPEN, Job, JobState, all_jobs, find_job, next_job, put_job
 
@@ -37,8 +38,10 @@ class _Cancelled(Exception):
 class ProxyWork:
     """The work of an open archive's queue."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, source_of: Callable[[Job], Source] | None = None) -> None:
+        """`source_of` tells how workers open a job's original that cannot open the archive: see `source_elsewhere`."""
         self._archive = archive
+        self._source_of = source_of
         self._proxies = Proxies(archive)
 
     def run(
@@ -111,7 +114,9 @@ class ProxyWork:
             advance(count)
 
         with teller:
-            return len(self._proxies.make(job.content, original, missing, executor, step).damaged)
+            source = self._source_of(job) if self._source_of is not None else None
+            made = self._proxies.make(job.content, original, missing, executor, step, source=source)
+            return len(made.damaged)
 
     def _end(self, job: Job, state: JobState, error: str = "") -> Job:
         ended = replace(job, state=state, error=error, ended=0 if state in OPEN else time.time_ns())
@@ -127,6 +132,25 @@ class ProxyWork:
             return ended
 
         return self._archive.database.transact(change)
+
+
+def source_elsewhere(archive: Archive, job: Job) -> Source:
+    """A job's original for workers on other machines: in the archive's mount, else its plain file in the archive.
+
+    They have that at the same path, or are told where. Raises NotFound when there is neither.
+    """
+    holder = lock_holder(archive.root)
+    if holder is not None and holder.mountpoint:
+        branch, _, path = job.place.partition(":")
+        seen = os.path.join(holder.mountpoint, branch, path)
+        with suppress(OSError):
+            if os.getxattr(seen, "user.filmfs.content") == job.content.hex().encode():
+                return OnDisk(seen)
+    place = open_content(archive.contents, job.content)
+    if isinstance(place, str):
+        return OnDisk(place)
+    place.close()
+    raise NotFound(f"{job.place} is of several pieces: workers elsewhere can read it where the archive is mounted")
 
 
 class _Teller:

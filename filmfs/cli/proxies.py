@@ -3,8 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +30,7 @@ from filmfs.versioning.view import View
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
     from filmfs.archive.proxies import Proxies
     from filmfs.archive.queue import ProxyQueue
+    from filmfs.proxy.executors import Executor
     from filmfs.store.jobs import Job
 
 _ASKED_FOR = 10  # the priority of what somebody waits for
@@ -62,6 +65,13 @@ def make(
     sizes: Sizes = "",
     processes: Annotated[
         int | None, typer.Option("--processes", min=1, help="How many processes; as many as there are cores.")
+    ] = None,
+    farm: Annotated[
+        str, typer.Option("--farm", metavar="tcp://HOST:PORT", help="A Dask scheduler, whose workers make them.")
+    ] = "",
+    moved: Annotated[
+        list[str] | None,
+        typer.Option("--moved", metavar="HERE=THERE", help="Where the farm's workers have what is here at a path."),
     ] = None,
     later: Annotated[bool, typer.Option("--later", help="Only put them into the queue.")] = False,
     dry_run: DryRun = False,
@@ -100,7 +110,8 @@ def make(
             facts: dict[str, Any] = {"queued": numbers, "known": len(films) - len(wanted)}
             output.result(facts, lambda: iter([f"{counted(len(numbers), 'film')} in the queue"]))
             return
-        ended = _work(opened, queue, set(numbers), processes, output)
+        with _executor(processes, farm, moved or []) as executor:
+            ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
         told = [_told(proxies, film, ended[number]) for film, number in zip(wanted, numbers, strict=True)]
     left_out = [each for each in told if "error" in each]
     facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
@@ -111,21 +122,27 @@ def make(
 
 
 def _work(
-    archive: Archive, queue: "ProxyQueue", numbers: set[int], processes: int | None, output: Output
+    archive: Archive,
+    queue: "ProxyQueue",
+    numbers: set[int],
+    executor: "Executor",
+    output: Output,
+    *,
+    is_elsewhere: bool,
 ) -> "dict[int, Job]":
     """Has the jobs of these numbers be over, here or in the process that works through the queue already."""
-    from filmfs.archive.proxying import ProxyWork
+    from filmfs.archive.proxying import ProxyWork, source_elsewhere
     from filmfs.archive.queue import is_worked_on, progress_of
-    from filmfs.proxy.executors import Local
     from filmfs.store.jobs import OPEN
 
-    with output.films(len(numbers)) as bar, Local(processes) as executor:
+    work = ProxyWork(archive, partial(source_elsewhere, archive) if is_elsewhere else None)
+    with output.films(len(numbers)) as bar:
         while True:
             jobs = {job.number: job for job in queue.jobs() if job.number in numbers}
             if all(job.state not in OPEN for job in jobs.values()):
                 return jobs
             try:
-                for job in ProxyWork(archive).run(executor, bar.begin, bar.advance):
+                for job in work.run(executor, bar.begin, bar.advance):
                     bar.end(job.place)
                     if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
                         break
@@ -135,6 +152,24 @@ def _work(
                     if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
                         break
                     time.sleep(_LOOK_S)
+
+
+@contextmanager
+def _executor(processes: int | None, farm: str, moved: list[str]) -> "Iterator[Executor]":
+    """Processes of this machine, or the workers of a farm. Raises Usage, NotFound when the farm does not answer."""
+    if not farm:
+        from filmfs.proxy.executors import Local
+
+        with Local(processes) as local:
+            yield local
+        return
+    from filmfs.proxy.farm import Farm
+
+    pairs = [each.partition("=") for each in moved]
+    if not all(here and there for here, _, there in pairs):
+        raise Usage("--moved is a path here and one there, such as /mnt/film=/net/film")
+    with Farm(farm, moved={here: there for here, _, there in pairs}) as elsewhere:
+        yield elsewhere
 
 
 def _told(proxies: "Proxies", film: _Film, job: "Job") -> dict[str, Any]:

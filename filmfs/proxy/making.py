@@ -27,6 +27,7 @@ from filmfs.proxy.tasks import JoinTask, PictureTask, Result, SoundTask, StillsT
 
 _SPAN_FRAMES = 240  # of pictures that stand by themselves
 _LONG_SPAN_FRAMES = 960  # of others: some are decoded in vain before a span
+_THREADS_MAX = 8  # more would be on other machines, or stand in each other's way
 _CHECKED = 8  # pictures of a film that are compared
 
 
@@ -138,7 +139,7 @@ def _tasks(
     near = tuple(sorted({number + step for number in checked for step in (-1, 0, 1)}))
     if original.picture is not None:
         spans = _spans(original, pictures, workers)
-        threads = max(1, workers // len(spans))  # where a film cannot be split
+        threads = min(_THREADS_MAX, max(1, workers // len(spans)))  # where a film cannot be split
         for span in spans:
             end = span.first + span.count
             tasks.append(

@@ -8,6 +8,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+from tests.drive import Drive
 from tests.proxy.numbered import Numbered, seen
 
 TOP = Path(__file__).resolve().parents[2]
@@ -15,11 +16,14 @@ TOP = Path(__file__).resolve().parents[2]
 
 def test_the_commands_about_a_farm_work_as_written(tmp_path: Path) -> None:
     film = Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True, rate=Fraction(25), size=(512, 288))
-    film.write(tmp_path / "scene")
+    (tmp_path / "A001").mkdir()
+    film.write(tmp_path / "A001" / "scene")
+    drive = Drive(tmp_path)
+    drive.filmfs("add", tmp_path / "A001")
     blocks = re.findall(r"```sh\n(.*?)```", (TOP / "docs" / "farm.md").read_text(encoding="utf-8"), re.DOTALL)
     places = dict(zip(("8786", "9000", "9001"), map(str, _free_ports(3)), strict=True))
     places |= {".venv/bin/": "", "10.0.0.11": "127.0.0.1", "10.0.0.1": "127.0.0.1"}
-    places |= {"/film/main/A001": str(tmp_path), "/scratch": str(tmp_path / "scratch")}
+    places |= {"/tank/film": drive.root, "/scratch": str(tmp_path / "scratch")}
     scheduler, worker, using = [_replaced(block, places) for block in blocks]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     started = [
@@ -33,9 +37,11 @@ def test_the_commands_about_a_farm_work_as_written(tmp_path: Path) -> None:
             process.terminate()
             process.wait(30)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].endswith(" tasks at once")
-    assert [seen(line.partition(" ")[2]).numbers for line in lines[1:]] == [tuple(range(50))] * 3
+    assert "scene.mov: thumbnail 64×36" in done.stdout
+    (listed,) = drive.facts("proxy list", "main:A001")["films"]
+    for proxy in listed["proxies"]:
+        content = proxy["files"][0]["content"]
+        assert seen(Path(drive.root) / "blobs" / content[:2] / content[2:]).numbers == tuple(range(50))
 
 
 def _replaced(block: str, places: dict[str, str]) -> str:
