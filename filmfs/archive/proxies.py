@@ -16,10 +16,11 @@ from blake3 import blake3
 
 from filmfs.archive.opening import Archive, ingesting
 from filmfs.archive.queue import WORK
-from filmfs.core.errors import BadMedia, BadTimecode, Busy, from_os_error
+from filmfs.core.errors import BadMedia, BadTimecode, Busy, Unsupported, from_os_error
 from filmfs.core.ids import ContentId
 from filmfs.proxy.executors import Executor
 from filmfs.proxy.making import Making, Rendition, make
+from filmfs.proxy.names import maker_of
 from filmfs.proxy.originals import Labels, Original, examine
 from filmfs.proxy.recipes import Recipe
 from filmfs.proxy.sources import InArchive, Source, open_content
@@ -28,7 +29,7 @@ from filmfs.store.derived import (
     Derived,
     DerivedFile,
     all_derived,
-    find_derived,
+    find_made_or_adopted,
     original_of,
     put_derived,
     recipe_key,
@@ -56,9 +57,9 @@ class Proxies:
         self._archive = archive
 
     def find(self, original: ContentId, recipe: Recipe) -> Derived | None:
-        """What a recipe made of an original, if it did."""
+        """What a recipe made of an original, or was adopted in its place."""
         with self._archive.database.read() as transaction:
-            return find_derived(transaction, original, recipe_key(recipe.identity))
+            return find_made_or_adopted(transaction, original, recipe_key(recipe.identity), recipe.name)
 
     def all_of(self, original: ContentId) -> list[Derived]:
         """All that was made of an original."""
@@ -75,8 +76,14 @@ class Proxies:
         return [recipe for recipe in recipes if self.find(original, recipe) is None]
 
     def examine(self, original: ContentId, name: str) -> Original:
-        """What an original is, with the labels that its bytes say. Raises BadMedia."""
-        found = examine(lambda: open_content(self._archive.contents, original))
+        """What an original is, with the labels that its bytes say. Raises BadMedia, Unsupported without a decoder."""
+        try:
+            found = examine(lambda: open_content(self._archive.contents, original))
+        except BadMedia:
+            maker = maker_of(name)
+            if maker is None:
+                raise
+            raise Unsupported(f"no decoder here for {maker}; proxies of it that others made can be adopted") from None
         return replace(found, labels=_labels(self._archive, original, name) or found.labels)
 
     def make(

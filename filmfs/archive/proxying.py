@@ -14,10 +14,24 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from filmfs.archive.adopting import adopt, adopt_itself
 from filmfs.archive.opening import Archive, Mode, lock_holder
 from filmfs.archive.proxies import Proxies
 from filmfs.archive.queue import PROGRESS, WORK, working
-from filmfs.core.errors import BadMedia, Busy, FilmFSError, NoSpace, NotFound, ReadOnly, Unsupported
+from filmfs.core.errors import (
+    BadMedia,
+    BadName,
+    Busy,
+    FilmFSError,
+    NoSpace,
+    NotADirectory,
+    NotFound,
+    ReadOnly,
+    Stale,
+    Unsupported,
+    Usage,
+)
+from filmfs.core.paths import parse_place
 from filmfs.proxy.executors import Executor, Local
 from filmfs.proxy.making import frames_of_work
 from filmfs.proxy.recipes import RECIPES
@@ -97,6 +111,8 @@ class ProxyWork:
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
     ) -> int:
         wanted = [recipe for recipe in RECIPES.values() if recipe.name in job.recipes]
+        if self._proxies.missing(job.content, wanted):
+            self._adopt(job)
         missing = self._proxies.missing(job.content, wanted)
         if not missing or self._proxies.is_proxy(job.content):
             return 0
@@ -117,6 +133,15 @@ class ProxyWork:
             source = self._source_of(job) if self._source_of is not None else None
             made = self._proxies.make(job.content, original, missing, executor, step, source=source)
             return len(made.damaged)
+
+    def _adopt(self, job: Job) -> None:
+        """Proxies that others made need not be made."""
+        with suppress(NotFound, NotADirectory, BadName, Usage, Stale):  # it is elsewhere by now
+            place = parse_place(job.place)
+            view = self._archive.history.view_of(place.point)
+            adopt_itself(self._archive, view, place.path)
+            if not self._proxies.is_proxy(job.content):
+                adopt(self._archive, view, place.path, job.content)
 
     def _end(self, job: Job, state: JobState, error: str = "") -> Job:
         ended = replace(job, state=state, error=error, ended=0 if state in OPEN else time.time_ns())

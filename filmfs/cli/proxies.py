@@ -1,4 +1,4 @@
-"""`proxy make`, `status`, `cancel`, `list`, `pick`: smaller renditions of films."""
+"""`proxy make`, `adopt`, `status`, `cancel`, `list`, `pick`: smaller renditions of films."""
 
 import time
 from collections import Counter
@@ -28,6 +28,7 @@ from filmfs.versioning.rows import Kind
 from filmfs.versioning.view import View
 
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
+    from filmfs.archive.adopting import Candidate
     from filmfs.archive.proxies import Proxies
     from filmfs.archive.queue import ProxyQueue
     from filmfs.proxy.executors import Executor
@@ -46,7 +47,14 @@ def add_to(app: typer.Typer) -> None:
     """Adds this family's commands."""
     family = new_app("Smaller renditions of films, in step with them.", invoke_without_command=True)
     family.callback()(help_if_bare)
-    commands = (("make", make), ("status", status), ("cancel", cancel), ("list", list_proxies), ("pick", pick))
+    commands = (
+        ("make", make),
+        ("adopt", adopt),
+        ("status", status),
+        ("cancel", cancel),
+        ("list", list_proxies),
+        ("pick", pick),
+    )
     for name, function in commands:
         command(family, name)(function)
     app.add_typer(family, name="proxy")
@@ -190,7 +198,8 @@ def _made_lines(told: list[dict[str, Any]], known: int) -> Iterator[str]:
         if "error" in each:
             yield f"{each['place']}: {each['message']}"
             continue
-        yield f"{each['place']}: " + ", ".join(map(_words, _by_size(each["proxies"])))
+        made = ", ".join(map(_words, _by_size(each["proxies"])))
+        yield f"{each['place']}: {made or 'it is a proxy itself'}"
         if each["damaged"]:
             yield f"  {counted(each['damaged'], 'frame')} could not be decoded: the frame before is shown instead"
     if known:
@@ -203,7 +212,8 @@ def _by_size(proxies: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _words(proxy: dict[str, Any]) -> str:
     picture = f"{proxy['width']}×{proxy['height']}" if proxy["width"] else "sound"
-    return f"{proxy['name']} {picture} ({size(proxy['files'][0]['size'])})"
+    adopted = ", adopted" if proxy.get("adopted") else ""
+    return f"{proxy['name']} {picture} ({size(proxy['files'][0]['size'])}{adopted})"
 
 
 def _tell_plan(output: Output, wanted: dict[_Film, list[Recipe]], films: int) -> None:
@@ -219,6 +229,41 @@ def _tell_plan(output: Output, wanted: dict[_Film, list[Recipe]], films: int) ->
             yield "nothing is missing"
 
     output.result(facts, lines)
+
+
+def adopt(
+    archive: ArchivePath,
+    places: Places,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Find proxies that a camera or another program made, and have them stand for the archive's own."""
+    from filmfs.archive.adopting import adopt as look_for
+
+    output = Output(as_json, quiet, verbose)
+    refresh(archive)
+    with Archive(archive, Mode.READ if dry_run else Mode.INGEST) as opened:
+        told = []
+        for film in (film for place in places for film in _films(opened, place)):
+            place = parse_place(film.place)
+            view = opened.history.view_of(place.point)
+            found = look_for(opened, view, place.path, film.content, keeps=not dry_run)
+            told += [{"place": film.place, "proxy": each.place, **_adopted(each)} for each in found]
+    count = sum(each["stands_for"] is not None for each in told)
+
+    def lines() -> Iterator[str]:
+        for each in told:
+            what = f"stands for its {each['stands_for']}" if each["stands_for"] else f"is none: {each['reason']}"
+            yield f"{each['place']}: {each['proxy']} {what}"
+        yield f"{counted(count, 'file')} {'would be ' if dry_run else ''}adopted"
+
+    output.result({"films": told, "adopted": count}, lines)
+
+
+def _adopted(candidate: "Candidate") -> dict[str, Any]:
+    return {"stands_for": candidate.resolution, "reason": candidate.reason}
 
 
 def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:

@@ -16,6 +16,20 @@ _SOUNDS = {".wav", ".bwf", ".rf64", ".aif", ".aiff", ".flac", ".mp3", ".m4a", ".
 _KEYS = {suffix.encode() for suffix in _FILMS | _SOUNDS}
 
 
+_MAKERS = {
+    ".r3d": "RED's R3D",
+    ".braw": "Blackmagic RAW",
+    ".ari": "ARRIRAW",
+    ".crm": "Canon's Cinema RAW",
+    ".nev": "Nikon's N-RAW",
+}
+
+
+def maker_of(name: str) -> str | None:
+    """What a file of that name is that nobody but its maker decodes."""
+    return _MAKERS.get(os.path.splitext(name)[1].lower())
+
+
 def is_original_name(name: str) -> bool:
     """Whether a file of that name may be a film or sound."""
     return os.path.splitext(name)[1].lower() in _FILMS | _SOUNDS

@@ -48,6 +48,11 @@ def recipe_key(identity: str) -> bytes:
     return blake3(identity.encode()).digest(_KEY)
 
 
+def adopted_key(name: str) -> bytes:
+    """Stands in the place of a recipe's key for a proxy that was not made here, but adopted."""
+    return recipe_key(f"adopted {name}")
+
+
 def put_derived(transaction: Transaction, original: ContentId, recipe: bytes, made: Derived) -> None:
     """Records what was made. Its files are contents already."""
     files = [[file.kind, file.content, file.size, file.suffix] for file in made.files]
@@ -60,6 +65,12 @@ def find_derived(transaction: Transaction, original: ContentId, recipe: bytes) -
     """What a recipe made of an original, if it did. Raises Corrupt."""
     value = transaction.get(DERIVED, original + recipe)
     return None if value is None else derived_of_value(value)
+
+
+def find_made_or_adopted(transaction: Transaction, original: ContentId, recipe: bytes, name: str) -> Derived | None:
+    """What a recipe of a name made of an original, else what was adopted in its place."""
+    made = find_derived(transaction, original, recipe)
+    return made if made is not None else find_derived(transaction, original, adopted_key(name))
 
 
 def all_derived(transaction: Transaction, original: ContentId | None = None) -> Iterator[tuple[ContentId, Derived]]:

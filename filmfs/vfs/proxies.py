@@ -163,7 +163,8 @@ class ProxyFiles:
             return None
         content = ContentId(inode.content)
         with self._database.read() as transaction:
-            is_there = catalog.find_derived(transaction, content, self._keys[recipe.name]) is not None
+            key = self._keys[recipe.name]
+            is_there = catalog.find_made_or_adopted(transaction, content, key, recipe.name) is not None
             if is_there or catalog.original_of(transaction, content) is not None:
                 return None
         return Wanted(content, originals[0], recipe.name)
@@ -263,7 +264,8 @@ class ProxyFiles:
         if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
             return
         for recipe in recipes:
-            made = catalog.find_derived(transaction, ContentId(inode.content), self._keys[recipe.name])
+            content, key = ContentId(inode.content), self._keys[recipe.name]
+            made = catalog.find_made_or_adopted(transaction, content, key, recipe.name)
             if made is None:
                 continue
             hidden = self._hidden(transaction, inode)
