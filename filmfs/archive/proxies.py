@@ -21,9 +21,10 @@ from filmfs.core.ids import ContentId
 from filmfs.proxy.executors import Executor
 from filmfs.proxy.making import Making, Rendition, make
 from filmfs.proxy.names import maker_of
-from filmfs.proxy.originals import Labels, Original, examine
+from filmfs.proxy.originals import Labels, Original
 from filmfs.proxy.recipes import Recipe
-from filmfs.proxy.sources import InArchive, Source, open_content
+from filmfs.proxy.sequences import examine_source
+from filmfs.proxy.sources import InArchive, Source, share
 from filmfs.store.database import Transaction
 from filmfs.store.derived import (
     Derived,
@@ -55,6 +56,7 @@ class Proxies:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        share(archive.root, archive.contents)
 
     def find(self, original: ContentId, recipe: Recipe) -> Derived | None:
         """What a recipe made of an original, or was adopted in its place."""
@@ -75,10 +77,15 @@ class Proxies:
         """Those that were not made of it yet."""
         return [recipe for recipe in recipes if self.find(original, recipe) is None]
 
-    def examine(self, original: ContentId, name: str) -> Original:
-        """What an original is, with the labels that its bytes say. Raises BadMedia, Unsupported without a decoder."""
+    def examine(self, original: ContentId, name: str, source: Source | None = None) -> Original:
+        """What an original is, with the labels that its bytes say. Raises BadMedia, Unsupported without a decoder.
+
+        An image sequence is told by its `source`.
+        """
+        if source is not None and not isinstance(source, InArchive):
+            return examine_source(source)
         try:
-            found = examine(lambda: open_content(self._archive.contents, original))
+            found = examine_source(InArchive(self._archive.root, original))
         except BadMedia:
             maker = maker_of(name)
             if maker is None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from filmfs.archive.adopting import adopt, adopt_itself
+from filmfs.archive.footage import footage_at
 from filmfs.archive.opening import Archive, Mode, lock_holder
 from filmfs.archive.proxies import Proxies
 from filmfs.archive.queue import PROGRESS, WORK, working
@@ -27,6 +28,7 @@ from filmfs.core.errors import (
     NotADirectory,
     NotFound,
     ReadOnly,
+    SourceChanged,
     Stale,
     Unsupported,
     Usage,
@@ -36,13 +38,14 @@ from filmfs.proxy.executors import Executor, Local
 from filmfs.proxy.making import frames_of_work
 from filmfs.proxy.recipes import RECIPES
 from filmfs.proxy.sources import OnDisk, Source, open_content
+from filmfs.store.contents import find_map
 from filmfs.store.database import Transaction
 from filmfs.store.jobs import OPEN, Job, JobState, all_jobs, find_job, next_job, put_job
 
 _TRIES = 3
 _TELL_S = 0.5
 _STOPS = (NoSpace, ReadOnly)  # the archive's own trouble: no job would fare better
-_HOPELESS = (BadMedia, Unsupported)  # tried again it would be the same
+_HOPELESS = (BadMedia, SourceChanged, Unsupported)  # tried again it would be the same
 
 
 class _Cancelled(Exception):
@@ -111,12 +114,13 @@ class ProxyWork:
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
     ) -> int:
         wanted = [recipe for recipe in RECIPES.values() if recipe.name in job.recipes]
-        if self._proxies.missing(job.content, wanted):
+        source = self._sequence(job)
+        if source is None and self._proxies.missing(job.content, wanted):
             self._adopt(job)
         missing = self._proxies.missing(job.content, wanted)
         if not missing or self._proxies.is_proxy(job.content):
             return 0
-        original = self._proxies.examine(job.content, job.name)
+        original = self._proxies.examine(job.content, job.name, source)
         frames = frames_of_work(original)
         begun(job, frames)
         teller = _Teller(self._archive.root, job.number, frames)
@@ -130,9 +134,22 @@ class ProxyWork:
             advance(count)
 
         with teller:
-            source = self._source_of(job) if self._source_of is not None else None
+            if self._source_of is not None and source is None:
+                source = self._source_of(job)
             made = self._proxies.make(job.content, original, missing, executor, step, source=source)
             return len(made.damaged)
+
+    def _sequence(self, job: Job) -> Source | None:
+        """The frames of a job that is an image sequence. Raises SourceChanged when it is another by now."""
+        with self._archive.database.read() as transaction:
+            if find_map(transaction, job.content) is not None:
+                return None
+        place = parse_place(job.place)
+        view = self._archive.history.view_of(place.point)
+        for footage in footage_at(view, self._archive.contents, view.resolve(place.parts), job.place):
+            if footage.content == job.content:
+                return footage.source(self._archive.root)
+        raise SourceChanged(f"{job.place} was changed since its proxies were asked for")
 
     def _adopt(self, job: Job) -> None:
         """Proxies that others made need not be made."""

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,20 +15,17 @@ from filmfs.archive import Archive, Mode
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, command, help_if_bare, new_app, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
-from filmfs.core.errors import BadMedia, Busy, FilmFSError, LeftOut, NotFound, Usage
-from filmfs.core.ids import ContentId
+from filmfs.core.errors import Busy, FilmFSError, LeftOut, NotFound, Usage
 from filmfs.core.models import ProxyResolution
-from filmfs.core.paths import parse_place, shown
+from filmfs.core.paths import parse_place
 from filmfs.core.words import counted
-from filmfs.proxy.names import is_original_name
 from filmfs.proxy.recipes import RECIPES, Recipe
 from filmfs.proxy.selection import Display, Rendition, select_proxy
 from filmfs.store.derived import Derived
-from filmfs.versioning.rows import Kind
-from filmfs.versioning.view import View
 
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
     from filmfs.archive.adopting import Candidate
+    from filmfs.archive.footage import Footage
     from filmfs.archive.proxies import Proxies
     from filmfs.archive.queue import ProxyQueue
     from filmfs.proxy.executors import Executor
@@ -58,13 +55,6 @@ def add_to(app: typer.Typer) -> None:
     for name, function in commands:
         command(family, name)(function)
     app.add_typer(family, name="proxy")
-
-
-@dataclass(frozen=True, slots=True)
-class _Film:
-    place: str
-    name: str
-    content: ContentId
 
 
 def make(
@@ -180,7 +170,7 @@ def _executor(processes: int | None, farm: str, moved: list[str]) -> "Iterator[E
         yield elsewhere
 
 
-def _told(proxies: "Proxies", film: _Film, job: "Job") -> dict[str, Any]:
+def _told(proxies: "Proxies", film: "Footage", job: "Job") -> dict[str, Any]:
     """What became of a film's job."""
     if job.state != "done":
         return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
@@ -216,7 +206,7 @@ def _words(proxy: dict[str, Any]) -> str:
     return f"{proxy['name']} {picture} ({size(proxy['files'][0]['size'])}{adopted})"
 
 
-def _tell_plan(output: Output, wanted: dict[_Film, list[Recipe]], films: int) -> None:
+def _tell_plan(output: Output, wanted: dict["Footage", list[Recipe]], films: int) -> None:
     facts = {
         "films": [{"place": film.place, "make": [each.name for each in missing]} for film, missing in wanted.items()],
         "known": films - len(wanted),
@@ -246,7 +236,7 @@ def adopt(
     refresh(archive)
     with Archive(archive, Mode.READ if dry_run else Mode.INGEST) as opened:
         told = []
-        for film in (film for place in places for film in _films(opened, place)):
+        for film in (film for place in places for film in _films(opened, place) if not film.frames):
             place = parse_place(film.place)
             view = opened.history.view_of(place.point)
             found = look_for(opened, view, place.path, film.content, keeps=not dry_run)
@@ -389,8 +379,10 @@ def _rendition(made: Derived) -> Rendition:
     return Rendition(made.name, facts["width"] or 0, facts["height"] or 0, bits, codec)
 
 
-def _own(opened: Archive, proxies: "Proxies", film: _Film) -> Iterator[Rendition]:
+def _own(opened: Archive, proxies: "Proxies", film: "Footage") -> Iterator[Rendition]:
     """The original as one that can be picked too."""
+    if film.frames:
+        return  # which no player takes
     try:
         picture = proxies.examine(film.content, film.name).picture
     except FilmFSError:
@@ -410,30 +402,12 @@ def _recipes(sizes: str) -> list[Recipe]:
     return [known[name] for name in dict.fromkeys(names)]
 
 
-def _films(opened: Archive, text: str) -> Iterator[_Film]:
-    """The films at a place: one, or all that have the name of one below a directory. Raises NotFound, BadMedia."""
-    place = parse_place(text)
-    view, file = resolve(opened, place)
-    inode = view.get_inode(file)
-    if inode.kind is Kind.FILE:
-        if not isinstance(inode.content, bytes):
-            raise BadMedia(f"{text} is empty, or being hashed")
-        yield _Film(text, shown(place.path.rpartition(b"/")[2]), inode.content)
-    elif inode.kind is Kind.DIRECTORY:
-        yield from _below(view, file, text if text.endswith((":", "/")) else text + "/")
-    else:
-        raise BadMedia(f"{text} is a {inode.kind.name.lower()}, not a film")
+def _films(opened: Archive, text: str) -> Iterator["Footage"]:
+    """The films at a place: one, or all below a directory. Raises NotFound, BadMedia."""
+    from filmfs.archive.footage import footage_at
 
-
-def _below(view: View, directory: Any, above: str) -> Iterator[_Film]:
-    for entry in view.entries(directory):
-        name = shown(entry.name)
-        if entry.kind is Kind.DIRECTORY:
-            yield from _below(view, entry.file, f"{above}{name}/")
-        elif entry.kind is Kind.FILE and is_original_name(name):
-            inode = view.get_inode(entry.file)
-            if isinstance(inode.content, bytes):
-                yield _Film(above + name, name, inode.content)
+    view, file = resolve(opened, parse_place(text))
+    yield from footage_at(view, opened.contents, file, text)
 
 
 def _bits(text: str) -> int:

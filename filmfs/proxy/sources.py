@@ -46,7 +46,15 @@ class InArchive:
 
     def open(self) -> str | BinaryIO:
         """See Source. Raises Corrupt."""
-        return open_content(_contents_at(self.root), self.content)
+        return open_content(_shared.get(self.root) or _contents_at(self.root), self.content)
+
+
+_shared: dict[str, Contents] = {}  # of archives that this process has open: the database can be opened once
+
+
+def share(root: str, contents: Contents) -> None:
+    """Has this process open what it has of an archive through what is open already."""
+    _shared[root] = contents
 
 
 def open_content(contents: Contents, content: ContentId) -> str | BinaryIO:

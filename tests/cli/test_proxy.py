@@ -4,6 +4,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from filmfs.core import errors
@@ -110,3 +111,26 @@ def test_nonsense_is_refused_in_a_sentence(shoot: Drive) -> None:
         assert refused.returncode == exit_code, arguments
         assert refused.stderr.startswith("filmfs: ")
         assert "Traceback" not in refused.stderr
+
+
+def test_an_image_sequence_is_a_film_too(tmp_path: Path) -> None:
+    folder = tmp_path / "card" / "sh010"
+    folder.mkdir(parents=True)
+    film = Numbered(size=(320, 180))
+    for number in range(1001, 1013):
+        with av.open(str(folder / f"sh010.{number}.dpx"), "w", format="image2") as container:
+            stream = container.add_stream("dpx", rate=24)
+            stream.width, stream.height, stream.pix_fmt = 320, 180, "rgb24"
+            frame = film.picture(number - 1001).reformat(format="rgb24")
+            frame.pts, frame.time_base = 0, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{tmp_path / 'card'}/")
+    facts = drive.facts("proxy make", "main:", "--sizes", "editorial")
+    assert [each["place"] for each in facts["films"]] == ["main:sh010"]
+    (proxy,) = facts["films"][0]["proxies"]
+    content = proxy["files"][0]["content"]
+    assert seen(Path(drive.root) / "blobs" / content[:2] / content[2:]).numbers == tuple(range(12))
+    assert drive.facts("proxy make", "main:sh010", "--sizes", "editorial")["known"] == 1
+    drive.assert_sound()
