@@ -55,6 +55,7 @@ from filmfs.vfs.work import Work
 _OFFERED = re.compile(rb".+@(?:f?\d[\d.:;,]*[-+]f?\d.*|clips|conform\.mov)", re.DOTALL)
 
 _MOVIE = MOVIE.encode()
+_SEQUENCE = "proxies of a sequence"
 _BY_NAME = 20  # the priority of proxies that somebody waits for
 
 
@@ -112,8 +113,8 @@ class Offers:
             folder = self._folder_asked(space, view, directory, name)
             if folder is not None:
                 # Every path into the folder comes through here: its children are looked at when they are asked for.
-                is_movie = name.endswith(_MOVIE)
-                if is_movie and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
+                is_file = name.endswith(_MOVIE) or folder.key.kind == _SEQUENCE
+                if is_file and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
                     self.folders.forget(folder.key)
                 return self._before_children(folder, view, patient=patient)
             asked = self._clip_asked(space, view, directory, name)
@@ -169,6 +170,9 @@ class Offers:
             held = self.folders.held(folder.key)
             if name.endswith(_MOVIE):
                 return self._movie(space, held)
+            if folder.key.kind == _SEQUENCE:
+                child = held.children.get(name)
+                return self._shown(space, child, child.file) if isinstance(child, MadeChild) else None
             return self.folders.find(FolderNode(folder.key, parent, name, folder.inode))
         proxy = self.proxies.find(space, view, directory, name)
         if proxy is not None:
@@ -253,6 +257,13 @@ class Offers:
                 return None
             state = State(None, view.entry_changes, self._permissions, count)
             return _FolderAsked(FolderKey(space, directory, text), state, view.get_inode(directory), build)
+        sequence = self.proxies.sequence_asked(view, directory, text)
+        if sequence is not None:
+            count, build = self.proxies.count(), partial(self.proxies.of_sequence, directory=sequence)
+            if not count:
+                return None
+            state = State(None, view.entry_changes, self._permissions, count)
+            return _FolderAsked(FolderKey(space, sequence, _SEQUENCE), state, view.get_inode(sequence), build)
         asked = sequence_asked(view, directory, text)
         if asked is None:
             return None

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from filmfs.archive import Archive
+from filmfs.archive.footage import footage_at
 from filmfs.archive.library import Trees
-from filmfs.core.errors import NotFound
+from filmfs.core.errors import BadMedia, BadTimecode, NotFound
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.models import ProxyResolution
+from filmfs.core.paths import shown
 from filmfs.proxy.names import FOLDERS, is_original_name, spellings, split_sibling, stem_of
 from filmfs.proxy.recipes import RECIPES, Recipe
 from filmfs.store import derived as catalog
@@ -92,6 +94,7 @@ class ProxyFiles:
 
     def __init__(self, archive: Archive, derived: Derived) -> None:
         self._database, self._buffers = archive.database, archive.history.buffers
+        self._contents = archive.contents
         self._derived = derived
         self._recipes = {recipe.name: recipe for recipe in RECIPES.values()}
         self._keys = {name: catalog.recipe_key(recipe.identity) for name, recipe in self._recipes.items()}
@@ -187,8 +190,8 @@ class ProxyFiles:
         entry = view.find(directory, name)
         if entry is None or not is_original(entry):
             return
-        for called, shown in self._beside(view, directory, [entry]):
-            self._keep_left(space, directory, called, shown)
+        for called, proxy in self._beside(view, directory, [entry]):
+            self._keep_left(space, directory, called, proxy)
 
     def arrive(self, space: Space, directory: FileId, name: bytes, attributes: Attributes) -> None:
         """A proxy was moved, whose original may follow: for a while it is found where it should be."""
@@ -218,8 +221,8 @@ class ProxyFiles:
         self, space: Space, view: View, directory: FileId, originals: Iterable[Entry]
     ) -> Iterator[tuple[bytes, NodeId]]:
         """The names and nodes of all proxies that belong beside files of a directory."""
-        for called, shown in self._beside(view, directory, originals):
-            yield called, self._attributes(space, shown).node
+        for called, proxy in self._beside(view, directory, originals):
+            yield called, self._attributes(space, proxy).node
 
     def _beside(self, view: View, directory: FileId, originals: Iterable[Entry]) -> Iterator[tuple[bytes, _Shown]]:
         with self._database.read() as transaction:
@@ -250,6 +253,32 @@ class ProxyFiles:
             raise NotFound(f"no film here has an editorial proxy, so there is no {kind}")
         return Held(children)
 
+    def sequence_asked(self, view: View, directory: FileId, name: str) -> FileId | None:
+        """The directory whose image sequence a proxy of that name would be of; None when it is no such name."""
+        split = split_sibling(name, self._labels)
+        entry = view.find(directory, split[0].encode(errors="surrogateescape")) if split is not None else None
+        return entry.file if entry is not None and entry.kind is Kind.DIRECTORY else None
+
+    def of_sequence(self, trees: Trees, directory: FileId) -> Held:
+        """The proxies of a directory's image sequence, by their names beside it. In any thread. Raises NotFound."""
+        with trees() as view, self._database.read() as transaction:
+            inode = view.get_inode(directory)
+            name = shown(inode.links[0][1]) if inode.links else ""
+            try:
+                footage = next(footage_at(view, self._contents, directory, name))
+            except (StopIteration, BadMedia, BadTimecode):
+                raise NotFound(f"{name} is no image sequence") from None
+            if not footage.frames:
+                raise NotFound(f"{name} is no image sequence")
+            children = {
+                f"{name}.{proxy.label}{proxy.suffix}".encode(errors="surrogateescape"): MadeChild(
+                    proxy.recipe, proxy.facts, proxy.file, proxy.inode
+                )
+                for proxy in self._made_of(transaction, footage.content, directory, inode, self._recipes.values())
+            }
+            entries = {entry.file: view.get_inode(entry.file).content for entry in view.entries(directory)}
+        return Held(children, films={file: ContentId(c) for file, c in entries.items() if isinstance(c, bytes)})
+
     def _hidden(self, transaction: Transaction, inode: Inode) -> list[bytes]:
         """What of them somebody removed. In any thread."""
         if not inode.xattrs:
@@ -263,18 +292,24 @@ class ProxyFiles:
         inode = view.inode(entry.file)
         if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
             return
+        yield from self._made_of(transaction, ContentId(inode.content), entry.file, inode, recipes)
+
+    def _made_of(
+        self, transaction: Transaction, content: ContentId, file: FileId, inode: Inode, recipes: Iterable[Recipe]
+    ) -> Iterator[_Shown]:
+        """What recipes made of a content, for a file or a directory that has it."""
         for recipe in recipes:
-            content, key = ContentId(inode.content), self._keys[recipe.name]
+            key = self._keys[recipe.name]
             made = catalog.find_made_or_adopted(transaction, content, key, recipe.name)
             if made is None:
                 continue
             hidden = self._hidden(transaction, inode)
-            for file in made.files:
-                label = recipe.name if file is made.film else file.kind
+            for each in made.files:
+                label = recipe.name if each is made.film else each.kind
                 if label.encode() not in hidden:
                     told = _told(made, label)
-                    proxy = ProxyRecipe(file.content, tuple(told.items()))
-                    yield _Shown(label, file.suffix, proxy, Facts(file.size, told), entry.file, inode)
+                    proxy = ProxyRecipe(each.content, tuple(told.items()))
+                    yield _Shown(label, each.suffix, proxy, Facts(each.size, told), file, inode)
 
     def _attributes(self, space: Space, shown: _Shown) -> Attributes:
         return self._derived.show(shown.recipe, shown.facts, space, shown.file, shown.inode)

@@ -4,7 +4,6 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
 
 from filmfs.core import errors
@@ -118,13 +117,7 @@ def test_an_image_sequence_is_a_film_too(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     film = Numbered(size=(320, 180))
     for number in range(1001, 1013):
-        with av.open(str(folder / f"sh010.{number}.dpx"), "w", format="image2") as container:
-            stream = container.add_stream("dpx", rate=24)
-            stream.width, stream.height, stream.pix_fmt = 320, 180, "rgb24"
-            frame = film.picture(number - 1001).reformat(format="rgb24")
-            frame.pts, frame.time_base = 0, Fraction(1, 24)
-            container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+        film.still(number - 1001, folder / f"sh010.{number}.dpx")
     drive = Drive(tmp_path)
     drive.filmfs("add", f"{tmp_path / 'card'}/")
     facts = drive.facts("proxy make", "main:", "--sizes", "editorial")

@@ -209,3 +209,18 @@ def test_a_large_directory_lists_its_proxies_after_its_files_once(drive: Drive, 
         (shoot / f"frame.{number:04}.txt").touch()
     listed = os.listdir(shoot)
     assert len(listed) == len(set(listed)) == 1300 + 2 + len(SIBLINGS)
+
+
+def test_an_image_sequence_has_them_beside_its_directory(drive: Drive, work: Path) -> None:
+    frames = work / "sh010"
+    frames.mkdir()
+    for number in range(1001, 1007):
+        FILM.still(number - 1001, frames / f"sh010.{number}.dpx")
+    seal(drive)
+    drive.filmfs("proxy make", f"main:{work.name}/sh010")
+    assert seen(work / "sh010.preview.mp4").numbers == tuple(range(6))
+    FILM.still(99, frames / "sh010.1003.dpx")  # rendered again
+    seal(drive)
+    assert not (work / "sh010.preview.mp4").exists()
+    drive.filmfs("proxy make", f"main:{work.name}")
+    assert seen(work / "sh010.preview.mp4").numbers == (0, 1, 99, 3, 4, 5)

@@ -101,6 +101,16 @@ class Numbered:
         frame.planes[0].update(_padded(data, frame.planes[0]))
         return frame.reformat(format=self.pixels, src_color_range=2, dst_color_range=2 if self.is_full else 1)
 
+    def still(self, number: int, path: Path) -> None:
+        """A picture that shows a number, as a file of its own (DPX)."""
+        with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
+            stream = container.add_stream("dpx", rate=24)
+            stream.width, stream.height, stream.pix_fmt = *self.size, "rgb24"
+            frame = self.picture(number).reformat(format="rgb24")
+            frame.pts, frame.time_base = 0, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
     def _rows(self, number: int) -> bytes:
         width, height = self.size
         tops = [235 if number >> bit & 1 else 20 for bit in range(BITS)]
