@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benches import adding, clipping, edited, lengthy, lists, names, page, waiting, whole
+from benches import adding, clipping, edited, lengthy, lists, names, page, proxying, waiting, whole
 from benches.frame import Client, Outcome, machine, rounded
 from benches.places import Place
 
@@ -36,6 +36,8 @@ BENCHES: dict[str, Callable[[Place], Outcome]] = {
     "clip_open": clipping.clip_open,
     "clip_long": lengthy.clip_long,
     "cut_list": lists.cut_list,
+    "proxies": proxying.proxies,
+    "proxies_beside": proxying.proxies_beside,
 }
 GROUPS = {"clips": ["clip_index", "clip_open", "clip_long", "cut_list"]}
 """Names for several of them."""

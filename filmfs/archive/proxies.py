@@ -112,10 +112,22 @@ class Proxies:
         source = source or InArchive(self._archive.root, original)
         identity = f"{original.hex()} {found.labels}"
         with _folder(self._archive.root, original, recipes) as folder:
-            making = make(identity, source, found, recipes, executor, folder, advance)
-            proxies = self._keep(original, recipes, making)
+            try:
+                making = make(identity, source, found, recipes, executor, folder, advance)
+                proxies = self._keep(original, recipes, making)
+            except BadMedia:  # nothing of it would ever be used
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             shutil.rmtree(folder, ignore_errors=True)
         return Made(proxies, making.damaged, making.remarks)
+
+    def drop_pieces(self, original: ContentId) -> None:
+        """Removes what is left of work on an original that nobody will go on with."""
+        work = os.path.join(self._archive.root, WORK)
+        with suppress(OSError):
+            for name in os.listdir(work):
+                if name.startswith(_folder_name(original)):
+                    shutil.rmtree(os.path.join(work, name), ignore_errors=True)
 
     def _keep(self, original: ContentId, recipes: Sequence[Recipe], making: Making) -> dict[str, Derived]:
         archive = self._archive
@@ -182,11 +194,15 @@ def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
     }
 
 
+def _folder_name(original: ContentId) -> str:
+    return f"{original.hex()[:32]}-"
+
+
 @contextmanager
 def _folder(root: str, original: ContentId, recipes: Sequence[Recipe]) -> Iterator[str]:
     """Where pieces of the work are; what a run that was cut off left there is used again. Raises Busy."""
     keys = blake3("".join(recipe.identity for recipe in recipes).encode()).hexdigest(8)
-    folder = os.path.join(root, WORK, f"{original.hex()[:32]}-{keys}")
+    folder = os.path.join(root, WORK, _folder_name(original) + keys)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         with open(folder + ".lock", "w") as lock:

@@ -101,6 +101,7 @@ class ProxyWork:
         try:
             damaged = self._make(job, executor, begun, advance)
         except _Cancelled:
+            self._proxies.drop_pieces(job.content)
             return self._end(job, JobState.CANCELLED)
         except _STOPS as error:
             self._end(replace(job, tries=job.tries - 1), JobState.WAITING, str(error))

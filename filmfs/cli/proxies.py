@@ -114,9 +114,11 @@ def make(
     left_out = [each for each in told if "error" in each]
     facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
     output.result(facts, lambda: _made_lines(told, len(films) - len(wanted)))
-    if left_out:
-        what = f"{counted(len(left_out), 'film')} of {len(films)} could not be proxied"
-        raise LeftOut(what, told=as_json)
+    damaged = [each for each in told if each.get("damaged")]
+    what = [f"{counted(len(left_out), 'film')} of {len(films)} could not be proxied"] if left_out else []
+    what += [f"{counted(len(damaged), 'film')} had frames that could not be decoded"] if damaged else []
+    if what:
+        raise LeftOut("; ".join(what), told=as_json)
 
 
 def _work(

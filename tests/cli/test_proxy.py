@@ -9,6 +9,7 @@ import pytest
 from filmfs.core import errors
 from tests.drive import Drive, answer
 from tests.proxy.numbered import Numbered, seen
+from tests.proxy.test_damage import damage
 
 FILM = Numbered(rate=Fraction(30000, 1001), frames=40, timecode="00:59:59;15", size=(640, 360))
 
@@ -127,3 +128,16 @@ def test_an_image_sequence_is_a_film_too(tmp_path: Path) -> None:
     assert seen(Path(drive.root) / "blobs" / content[:2] / content[2:]).numbers == tuple(range(12))
     assert drive.facts("proxy make", "main:sh010", "--sizes", "editorial")["known"] == 1
     drive.assert_sound()
+
+
+def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_path: Path) -> None:
+    path = Numbered(size=(512, 288), frames=30).write(tmp_path / "wounded")
+    damage(path, 12)
+    drive = Drive(tmp_path)
+    drive.filmfs("add", path)
+    done = answer("proxy", "make", drive.root, "main:wounded.mov", "--sizes", "editorial")
+    assert done.returncode == errors.LeftOut.exit_code
+    assert "1 frame could not be decoded" in done.stdout
+    (proxy,) = drive.facts("proxy list", "main:wounded.mov")["films"][0]["proxies"]
+    assert (proxy["frames"], proxy["damaged"]) == (30, 1)
+    assert "1 frames could not be decoded" in drive.filmfs("proxy status")

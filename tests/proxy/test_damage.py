@@ -25,7 +25,7 @@ DAMAGED = 25
 @pytest.mark.parametrize("name", CODECS)
 def test_a_damaged_frame_is_shown_as_something_and_told(name: str, tmp_path: Path) -> None:
     path = CODECS[name].write(tmp_path / "original")
-    _damage(path, DAMAGED)
+    damage(path, DAMAGED)
     made = proxies(path, tmp_path)
     assert DAMAGED in made.damaged
     assert set(made.damaged) <= set(range(DAMAGED, DAMAGED + 12))  # to the end of its group
@@ -81,12 +81,12 @@ def test_a_film_without_frames_is_refused(tmp_path: Path) -> None:
 def test_a_film_whose_pictures_are_all_damaged_is_refused(tmp_path: Path) -> None:
     path = CODECS["DNxHR"].write(tmp_path / "original")
     for number in range(48):
-        _damage(path, number)
+        damage(path, number)
     with pytest.raises(BadMedia):
         proxies(path, tmp_path)
 
 
-def _damage(path: Path, number: int) -> None:
+def damage(path: Path, number: int) -> None:
     """Noise in most of a picture."""
     with av.open(str(path)) as container:
         packet = [each for each in container.demux(video=0) if each.size][number]
