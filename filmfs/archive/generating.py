@@ -82,7 +82,7 @@ def generate_in_archive(
     found = find_in_archive(archive, described.file_path)
     if found.content is None:
         raise BadMedia(f"{described.file_path} is empty, or being hashed; try again in a moment")
-    recipes = [RECIPES[each] for each in resolutions]
+    recipes = [archive.settings.recipes[each] for each in resolutions]
     missing = proxies.missing(found.content, recipes)
     if missing:
         original = proxies.examine(found.content, found.name)

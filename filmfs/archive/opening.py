@@ -18,14 +18,14 @@ import tomllib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from filmfs.core.errors import Busy, Exists, NotAnArchive, ReadOnly, WrongVersion, from_os_error
+from filmfs.core.errors import Busy, Exists, NotAnArchive, ReadOnly, Usage, WrongVersion, from_os_error
 from filmfs.core.ids import ROOT_FILE, BlobId, BranchId, FileId, LayerId
-from filmfs.core.models import ProxyResolution
 from filmfs.core.paths import shown
+from filmfs.proxy.book import BOOK, Book, read_book
 from filmfs.store.blobs import Blobs, read_record
 from filmfs.store.contents import Contents
 from filmfs.store.database import Database, counter_key
@@ -55,7 +55,8 @@ class Settings:
     """What `archive.toml` says. Times are seconds; 0 turns automatic commits off.
 
     `proxies` are the sizes that are made of each film that comes in; `proxies_on_read`: a mount makes a proxy when
-    somebody asks for its name; `proxy_processes` is how many processes a mount's daemon makes them with (0: all cores).
+    somebody asks for its name; `proxy_processes` is how many processes a mount's daemon makes them with (0: all cores);
+    `recipes` are those of proxies, by the names under which they are asked for.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Settings:
     proxies: tuple[str, ...] = ()
     proxies_on_read: bool = True
     proxy_processes: int = 0
+    recipes: Book = field(default_factory=lambda: BOOK)
 
 
 _DEFAULTS = Settings("", "")
@@ -74,6 +76,7 @@ _KINDS: dict[str, type] = {
     "proxies": tuple,
     "proxies_on_read": bool,
     "proxy_processes": int,
+    "recipes": dict,
 }
 
 
@@ -324,9 +327,12 @@ def read_settings(root: str) -> Settings:
         value = values.get(key, getattr(_DEFAULTS, key) or None if kind is str else getattr(_DEFAULTS, key))
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise NotAnArchive(f"{path}: the setting {key!r} is missing or has a value that it cannot have")
-    if not set(values.get("proxies", ())) <= {each.value for each in ProxyResolution}:
-        names = ", ".join(ProxyResolution)
-        raise NotAnArchive(f"{path}: the setting 'proxies' is a list of sizes, of {names}")
+    try:
+        values["recipes"] = book = read_book(values.get("recipes", {}))
+    except Usage as error:
+        raise NotAnArchive(f"{path}: {error}") from error
+    if not set(values.get("proxies", ())) <= set(book):
+        raise NotAnArchive(f"{path}: the setting 'proxies' is a list of sizes, of {', '.join(book)}")
     return Settings(**{key: value for key, value in values.items() if key != "format"})
 
 

@@ -36,7 +36,6 @@ from filmfs.core.errors import (
 from filmfs.core.paths import parse_place
 from filmfs.proxy.executors import Executor, Local
 from filmfs.proxy.making import frames_of_work
-from filmfs.proxy.recipes import RECIPES
 from filmfs.proxy.sources import OnDisk, Source, open_content
 from filmfs.store.contents import find_map
 from filmfs.store.database import Transaction
@@ -114,7 +113,8 @@ class ProxyWork:
     def _make(
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
     ) -> int:
-        wanted = [recipe for recipe in RECIPES.values() if recipe.name in job.recipes]
+        book = self._archive.settings.recipes
+        wanted = [book[name] for name in job.recipes if name in book]
         source = self._sequence(job)
         if source is None and self._proxies.missing(job.content, wanted):
             self._adopt(job)

@@ -16,10 +16,9 @@ from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose,
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
 from filmfs.core.errors import Busy, FilmFSError, LeftOut, NotFound, Usage
-from filmfs.core.models import ProxyResolution
 from filmfs.core.paths import parse_place
 from filmfs.core.words import counted
-from filmfs.proxy.recipes import RECIPES, Recipe
+from filmfs.proxy.book import STANDARD, Book
 from filmfs.proxy.selection import Display, Rendition, select_proxy
 from filmfs.store.derived import Derived
 
@@ -36,7 +35,8 @@ _LOOK_S = 0.5
 
 Places = Annotated[list[str], typer.Argument(metavar="BRANCH:PATH...", help="Films, or directories of them.")]
 Sizes = Annotated[
-    str, typer.Option("--sizes", metavar="NAMES", help="Which: thumbnail, preview, editorial; all if left out.")
+    str,
+    typer.Option("--sizes", metavar="NAMES", help="Which of thumbnail, preview, editorial, editorial-prores …"),
 ]
 
 
@@ -88,20 +88,18 @@ def make(
     from filmfs.store.jobs import Job
 
     output = Output(as_json, quiet, verbose)
-    recipes = _recipes(sizes)
     refresh(archive)
     with Archive(archive, Mode.INGEST) as opened:
-        proxies, queue = Proxies(opened), ProxyQueue(opened)
+        proxies, queue, recipes = Proxies(opened), ProxyQueue(opened), _recipes(opened, sizes)
         films = [film for place in places for film in _films(opened, place)]
         once = {film.content: film for film in reversed(films)}  # the first name of each content
-        wanted = {film: proxies.missing(film.content, recipes) for film in films if once[film.content] == film}
-        wanted = {film: missing for film, missing in wanted.items() if missing and not proxies.is_proxy(film.content)}
+        wanted = {film: _missing(proxies, film, recipes) for film in films if once[film.content] == film}
+        wanted = {film: missing for film, missing in wanted.items() if missing}
         if dry_run:
             _tell_plan(output, wanted, len(films))
             return
         jobs = [
-            Job(film.content, film.name, film.place, tuple(recipe.name for recipe in missing), priority=_ASKED_FOR)
-            for film, missing in wanted.items()
+            Job(film.content, film.name, film.place, missing, priority=_ASKED_FOR) for film, missing in wanted.items()
         ]
         numbers = queue.add(jobs)
         if later:
@@ -110,7 +108,7 @@ def make(
             return
         with _executor(processes, farm, moved or []) as executor:
             ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
-        told = [_told(proxies, film, ended[number]) for film, number in zip(wanted, numbers, strict=True)]
+        told = [_told(opened, film, ended[number]) for film, number in zip(wanted, numbers, strict=True)]
     left_out = [each for each in told if "error" in each]
     facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
     output.result(facts, lambda: _made_lines(told, len(films) - len(wanted)))
@@ -154,6 +152,13 @@ def _work(
                     time.sleep(_LOOK_S)
 
 
+def _missing(proxies: "Proxies", film: "Footage", recipes: Book) -> tuple[str, ...]:
+    """The names of what is not there of a film; nothing of one that is a proxy itself."""
+    if proxies.is_proxy(film.content):
+        return ()
+    return tuple(name for name, recipe in recipes.items() if proxies.find(film.content, recipe) is None)
+
+
 @contextmanager
 def _executor(processes: int | None, farm: str, moved: list[str]) -> "Iterator[Executor]":
     """Processes of this machine, or the workers of a farm. Raises Usage, NotFound when the farm does not answer."""
@@ -172,12 +177,15 @@ def _executor(processes: int | None, farm: str, moved: list[str]) -> "Iterator[E
         yield elsewhere
 
 
-def _told(proxies: "Proxies", film: "Footage", job: "Job") -> dict[str, Any]:
+def _told(opened: Archive, film: "Footage", job: "Job") -> dict[str, Any]:
     """What became of a film's job."""
+    from filmfs.archive.proxies import Proxies
+
     if job.state != "done":
         return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
-    made = [_facts(each) for each in proxies.all_of(film.content) if each.name in job.recipes]
-    return {"place": film.place, "proxies": made, "damaged": job.damaged}
+    proxies, book = Proxies(opened), opened.settings.recipes
+    made = [proxies.find(film.content, book[name]) for name in job.recipes if name in book]
+    return {"place": film.place, "proxies": [_facts(each) for each in made if each], "damaged": job.damaged}
 
 
 def _facts(made: Derived) -> dict[str, Any]:
@@ -208,15 +216,15 @@ def _words(proxy: dict[str, Any]) -> str:
     return f"{proxy['name']} {picture} ({size(proxy['files'][0]['size'])}{adopted})"
 
 
-def _tell_plan(output: Output, wanted: dict["Footage", list[Recipe]], films: int) -> None:
+def _tell_plan(output: Output, wanted: dict["Footage", tuple[str, ...]], films: int) -> None:
     facts = {
-        "films": [{"place": film.place, "make": [each.name for each in missing]} for film, missing in wanted.items()],
+        "films": [{"place": film.place, "make": list(missing)} for film, missing in wanted.items()],
         "known": films - len(wanted),
     }
 
     def lines() -> Iterator[str]:
         for film, missing in wanted.items():
-            yield f"{film.place}: {', '.join(recipe.name for recipe in missing)}"
+            yield f"{film.place}: {', '.join(missing)}"
         if not wanted:
             yield "nothing is missing"
 
@@ -267,7 +275,7 @@ def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, ve
         jobs = ProxyQueue(opened).jobs()
         progress = progress_of(opened.root)
     counts = Counter(str(job.state) for job in jobs)
-    told = [
+    told: list[dict[str, Any]] = [
         {
             "job": job.number,
             "place": job.place,
@@ -288,7 +296,7 @@ def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, ve
                 share = 100 * progress.done // max(1, progress.total)
                 yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
             elif job["state"] != "done" or job["damaged"]:
-                damaged = f"{job['damaged']} frames could not be decoded" if job["damaged"] else ""
+                damaged = f"{counted(job['damaged'], 'frame')} could not be decoded" if job["damaged"] else ""
                 why = "; ".join(filter(None, (str(job["error"]), damaged)))
                 yield f"{job['job']:>6} {job['state']:<10} {job['place']}" + (f": {why}" if why else "")
 
@@ -395,13 +403,14 @@ def _own(opened: Archive, proxies: "Proxies", film: "Footage") -> Iterator[Rendi
         yield Rendition("original", picture.width, picture.height, bits, picture.codec)
 
 
-def _recipes(sizes: str) -> list[Recipe]:
-    names = [each.strip() for each in sizes.split(",") if each.strip()] or [each.value for each in ProxyResolution]
-    known = {resolution.value: recipe for resolution, recipe in RECIPES.items()}
+def _recipes(opened: Archive, sizes: str) -> Book:
+    """The recipes that are asked for, by their names. Raises Usage."""
+    book = opened.settings.recipes
+    names = [each.strip() for each in sizes.split(",") if each.strip()] or STANDARD
     for name in names:
-        if name not in known:
-            raise Usage(f"there is no size {name!r}; there are {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)]
+        if name not in book:
+            raise Usage(f"there is no size {name!r}; there are {', '.join(book)}")
+    return {name: book[name] for name in names}
 
 
 def _films(opened: Archive, text: str) -> Iterator["Footage"]:

@@ -20,10 +20,8 @@ from filmfs.archive.library import Trees
 from filmfs.core.errors import BadMedia, BadTimecode, NotFound
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ContentId, FileId
-from filmfs.core.models import ProxyResolution
 from filmfs.core.paths import shown
 from filmfs.proxy.names import FOLDERS, is_original_name, spellings, split_sibling, stem_of
-from filmfs.proxy.recipes import RECIPES, Recipe
 from filmfs.store import derived as catalog
 from filmfs.store.database import Transaction
 from filmfs.timecode.shelf import Shelf, Source
@@ -36,6 +34,7 @@ from filmfs.vfs.folders import Held, MadeChild
 from filmfs.vfs.nodes import Attributes, NodeId, Space
 
 STILL_SUFFIX = ".jpg"
+_EDITORIAL = "editorial"
 HIDDEN = b"user.filmfs.hidden"
 """An attribute of an original: the names of recipes whose proxies somebody removed in that branch."""
 _LEFT_S, _LEFT_MAX = 60.0, 1 << 16
@@ -96,11 +95,12 @@ class ProxyFiles:
         self._database, self._buffers = archive.database, archive.history.buffers
         self._contents = archive.contents
         self._derived = derived
-        self._recipes = {recipe.name: recipe for recipe in RECIPES.values()}
-        self._keys = {name: catalog.recipe_key(recipe.identity) for name, recipe in self._recipes.items()}
-        self._editorial = RECIPES[ProxyResolution.EDITORIAL]
-        stills = {still: recipe for recipe in self._recipes.values() for still in recipe.stills}
-        self._labels = {**stills, **self._recipes}
+        self._book = archive.settings.recipes
+        self._keys = {name: catalog.recipe_key(recipe.identity) for name, recipe in self._book.items()}
+        self._labels: dict[str, list[str]] = {}  # what ends a proxy's or a still's name: which recipes make such
+        for name, recipe in self._book.items():
+            for label in (recipe.name, *recipe.stills):
+                self._labels.setdefault(label, []).append(name)
         labels = "|".join(map(re.escape, self._labels))
         self._names = re.compile(rf".+\.(?:{labels})\.\w+|{'|'.join(FOLDERS)}".encode(), re.DOTALL)
         self._left: OrderedDict[tuple[Space, FileId, bytes], tuple[float, Attributes]] = OrderedDict()
@@ -122,7 +122,7 @@ class ProxyFiles:
     def is_editorial(self, name: bytes) -> bool:
         """Whether a proxy of that name is one that editors look for."""
         split = split_sibling(name.decode(errors="surrogateescape"), self._labels)
-        return split is not None and split[1] == self._editorial.name
+        return split is not None and split[1] == _EDITORIAL
 
     def find(self, space: Space, view: View, directory: FileId, name: bytes) -> Attributes | None:
         """The proxy that a name in a directory means, if there is one. Raises NotFound when it can be several."""
@@ -143,7 +143,7 @@ class ProxyFiles:
             found = [
                 shown
                 for entry in _originals(view, directory, of)
-                for shown in self._shown(transaction, view, entry, [self._labels[label]])
+                for shown in self._shown(transaction, view, entry, self._labels[label])
                 if (shown.label, shown.suffix) == (label, suffix)
             ]
         if len(found) > 1:
@@ -157,7 +157,8 @@ class ProxyFiles:
         if split is None:
             return None
         of, label, suffix = split
-        recipe = self._labels[label]
+        name_of = self._labels[label][0]
+        recipe = self._book[name_of]
         originals = list(_originals(view, directory, of))
         if len(originals) != 1 or suffix != (recipe.suffix if label == recipe.name else STILL_SUFFIX):
             return None
@@ -166,11 +167,11 @@ class ProxyFiles:
             return None
         content = ContentId(inode.content)
         with self._database.read() as transaction:
-            key = self._keys[recipe.name]
+            key = self._keys[name_of]
             is_there = catalog.find_made_or_adopted(transaction, content, key, recipe.name) is not None
             if is_there or catalog.original_of(transaction, content) is not None:
                 return None
-        return Wanted(content, originals[0], recipe.name)
+        return Wanted(content, originals[0], name_of)
 
     # What programs do that know of no such files
 
@@ -231,7 +232,7 @@ class ProxyFiles:
             shown = [
                 (entry.name.decode(errors="surrogateescape"), proxy)
                 for entry in originals
-                for proxy in self._shown(transaction, view, entry, self._recipes.values())
+                for proxy in self._shown(transaction, view, entry, self._book)
             ]
         stems = Counter((stem_of(name), proxy.label) for name, proxy in shown)
         for name, proxy in shown:
@@ -246,7 +247,7 @@ class ProxyFiles:
             children = {}
             for entry in filter(is_original, view.entries(directory)):
                 stem = FOLDERS[kind].format(stem_of(entry.name.decode(errors="surrogateescape")))
-                for proxy in self._shown(transaction, view, entry, [self._editorial]):
+                for proxy in self._shown(transaction, view, entry, self._labels[_EDITORIAL]):
                     name = f"{stem}{proxy.suffix}".encode(errors="surrogateescape")
                     children[name] = MadeChild(proxy.recipe, proxy.facts, proxy.file, proxy.inode)
         if not children:
@@ -274,7 +275,7 @@ class ProxyFiles:
                 f"{name}.{proxy.label}{proxy.suffix}".encode(errors="surrogateescape"): MadeChild(
                     proxy.recipe, proxy.facts, proxy.file, proxy.inode
                 )
-                for proxy in self._made_of(transaction, footage.content, directory, inode, self._recipes.values())
+                for proxy in self._made_of(transaction, footage.content, directory, inode, self._book)
             }
             entries = {entry.file: view.get_inode(entry.file).content for entry in view.entries(directory)}
         return Held(children, films={file: ContentId(c) for file, c in entries.items() if isinstance(c, bytes)})
@@ -287,7 +288,7 @@ class ProxyFiles:
         kept: dict[bytes, bytes] = dict(pairs)  # type: ignore[arg-type]
         return kept.get(HIDDEN, b"").split()
 
-    def _shown(self, transaction: Transaction, view: View, entry: Entry, recipes: Iterable[Recipe]) -> Iterator[_Shown]:
+    def _shown(self, transaction: Transaction, view: View, entry: Entry, recipes: Iterable[str]) -> Iterator[_Shown]:
         """What recipes made of a file."""
         inode = view.inode(entry.file)
         if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
@@ -295,18 +296,20 @@ class ProxyFiles:
         yield from self._made_of(transaction, ContentId(inode.content), entry.file, inode, recipes)
 
     def _made_of(
-        self, transaction: Transaction, content: ContentId, file: FileId, inode: Inode, recipes: Iterable[Recipe]
+        self, transaction: Transaction, content: ContentId, file: FileId, inode: Inode, recipes: Iterable[str]
     ) -> Iterator[_Shown]:
-        """What recipes made of a content, for a file or a directory that has it."""
-        for recipe in recipes:
-            key = self._keys[recipe.name]
-            made = catalog.find_made_or_adopted(transaction, content, key, recipe.name)
+        """What recipes made of a content, for a file or a directory that has it; of several of one label the first."""
+        labels: set[str] = set()
+        for name in recipes:
+            recipe = self._book[name]
+            made = catalog.find_made_or_adopted(transaction, content, self._keys[name], recipe.name)
             if made is None:
                 continue
             hidden = self._hidden(transaction, inode)
             for each in made.files:
                 label = recipe.name if each is made.film else each.kind
-                if label.encode() not in hidden:
+                if label not in labels and label.encode() not in hidden:
+                    labels.add(label)
                     told = _told(made, label)
                     proxy = ProxyRecipe(each.content, tuple(told.items()))
                     yield _Shown(label, each.suffix, proxy, Facts(each.size, told), file, inode)

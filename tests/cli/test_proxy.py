@@ -1,6 +1,7 @@
 """`filmfs proxy` as a person uses it."""
 
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -140,4 +141,18 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_pa
     assert "1 frame could not be decoded" in done.stdout
     (proxy,) = drive.facts("proxy list", "main:wounded.mov")["films"][0]["proxies"]
     assert (proxy["frames"], proxy["damaged"]) == (30, 1)
-    assert "1 frames could not be decoded" in drive.filmfs("proxy status")
+    assert "1 frame could not be decoded" in drive.filmfs("proxy status")
+
+
+def test_recipes_of_the_archives_settings_are_made_and_shown(tmp_path: Path, card: Path) -> None:
+    drive = Drive(tmp_path)
+    settings = Path(drive.root) / "archive.toml"
+    settings.write_text(f'{settings.read_text()}[recipes.web]\nlike = "preview"\nscale = "1/2"\n')
+    drive.filmfs("add", card / "scene.mov")
+    drive.filmfs("proxy make", "main:scene.mov", "--sizes", "web,editorial-prores")
+    listed = {each["name"]: each for each in drive.facts("proxy list", "main:scene.mov")["films"][0]["proxies"]}
+    assert (listed["web"]["width"], listed["web"]["picture"]) == (320, "libx264")
+    assert listed["editorial"]["picture"] == "prores_aw"
+    with drive.soundly():
+        assert sorted(os.listdir(drive.main)) == ["scene.editorial.mov", "scene.mov", "scene.web.mp4"]
+        assert seen(drive.main / "Proxy" / "scene.mov").numbers == tuple(range(40))
