@@ -16,7 +16,7 @@ def test_a_recipe_is_like_another_but_for_what_is_said() -> None:
     )
     web = read_book(tomllib.loads(text))["web"]
     assert (web.name, web.scale, web.group_s, web.suffix) == ("web", Fraction(1, 3), 2, PREVIEW.suffix)
-    assert web.picture_options == (("crf", "28"), ("preset", "fast"))
+    assert web.picture_options == (("crf", "28"), ("preset", "veryfast"))
     assert web.size(1920, 1080) == (640, 360)
 
 
