@@ -205,6 +205,8 @@ class Offers:
         at: Callable[[bytes], Entry | None],
     ) -> Iterator[tuple[bytes, NodeId]]:
         """What is listed after the files of a directory, whose name keys these are."""
+        if lists is not Lists.ALL and not self.proxies.count():
+            return  # and no name is looked at
         view, originals = self._spaces.view(space), []
         for key in keys:
             if is_original_key(key) and (entry := at(key)) is not None:

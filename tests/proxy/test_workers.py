@@ -142,5 +142,5 @@ def test_packets_that_were_cut_off_are_refused(length: int, tmp_path: Path) -> N
 
 
 def _run(tasks: list[Troubled], folder: Path) -> Iterator[Outcome]:
-    with Local(2, silence_s=2.0) as workers:
+    with Local(2, silence_s=6.0) as workers:
         yield from workers.run(tasks, str(folder), lambda _: None)
