@@ -11,7 +11,8 @@
     ├── NoAttribute, AttributeTooLarge
     ├── Busy, TooManyOpen, Stale
     │   └── NotHashed    its bytes have no name yet, so that nothing can be made of them
-    │       └── BeingWritten
+    │       ├── BeingWritten
+    │       └── BeingMade
     ├── NoSpace, DiskFailure
     │   └── LostBytes    the disk lost bytes of a file: it must be written again, or removed
     ├── Corrupt          bytes or records are not what was stored
