@@ -6,6 +6,8 @@ ARCHIVE/blobs/ab/cdef…  sealed blobs, named by the ContentId of their bytes
 ARCHIVE/staging/N       bytes that are on their way
 ARCHIVE/lock            held by the one process that changes names and history; says who that is
 ARCHIVE/ingest.lock     shared by every `add` that is staging bytes
+ARCHIVE/proxies.lock    held by the one process that works through the queue of proxies
+ARCHIVE/work/           pieces of proxies that are being made
 ARCHIVE/control.sock    where a mounted archive's daemon answers (see filmfs.control)
 """
 

@@ -107,7 +107,7 @@ class Proxies:
 
         `source` is how the executor's workers open the original, where they cannot open the archive.
 
-        Raises BadMedia, BadProxy, Busy while another process makes them, and what the archive's disk says.
+        Raises BadMedia, Busy while another process makes them, and what the archive's disk says.
         """
         source = source or InArchive(self._archive.root, original)
         identity = f"{original.hex()} {found.labels}"

@@ -167,7 +167,7 @@ class JoinTask:
         return _name(self.identity, "join", self.recipe.identity, str(self.plan), *self.spans, *sounds)
 
     def carry_out(self, folder: str, advance: Advance) -> Result:
-        """Makes the file. Raises BadProxy when it is not what it should be."""
+        """Makes the file. Raises BadMedia when it is not what it should be."""
         name = self.name + self.recipe.suffix
         target = os.path.join(folder, name)
         join(
