@@ -1,10 +1,8 @@
 """`proxy make`, `adopt`, `status`, `cancel`, `list`, `pick`: smaller renditions of films."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from filmfs.archive import Archive, Mode
+from filmfs.cli import proxy_queue
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, command, help_if_bare, new_app, size
 from filmfs.cli.files import PlaceText, resolve
 from filmfs.control import refresh
@@ -47,8 +46,8 @@ def add_to(app: typer.Typer) -> None:
     commands = (
         ("make", make),
         ("adopt", adopt),
-        ("status", status),
-        ("cancel", cancel),
+        ("status", proxy_queue.status),
+        ("cancel", proxy_queue.cancel),
         ("list", list_proxies),
         ("pick", pick),
     )
@@ -264,63 +263,6 @@ def adopt(
 
 def _adopted(candidate: "Candidate") -> dict[str, Any]:
     return {"stands_for": candidate.resolution, "reason": candidate.reason}
-
-
-def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Say what is in the queue, what is being made, and what became of the last ones."""
-    from filmfs.archive.queue import ProxyQueue, progress_of
-
-    output = Output(as_json, quiet, verbose)
-    with Archive(archive, Mode.READ) as opened:
-        jobs = ProxyQueue(opened).jobs()
-        progress = progress_of(opened.root)
-    counts = Counter(str(job.state) for job in jobs)
-    told: list[dict[str, Any]] = [
-        {
-            "job": job.number,
-            "place": job.place,
-            "sizes": list(job.recipes),
-            "state": str(job.state),
-            "tries": job.tries,
-            "damaged": job.damaged,
-            "error": job.error,
-        }
-        for job in jobs
-    ]
-    running = None if progress is None else asdict(progress)
-
-    def lines() -> Iterator[str]:
-        yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "the queue is empty"
-        for job in told:
-            if job["state"] == "running" and progress is not None and progress.job == job["job"]:
-                share = 100 * progress.done // max(1, progress.total)
-                yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
-            elif job["state"] != "done" or job["damaged"]:
-                damaged = f"{counted(job['damaged'], 'frame')} could not be decoded" if job["damaged"] else ""
-                why = "; ".join(filter(None, (str(job["error"]), damaged)))
-                yield f"{job['job']:>6} {job['state']:<10} {job['place']}" + (f": {why}" if why else "")
-
-    output.result({"jobs": told, "counts": dict(counts), "running": running}, lines)
-
-
-def cancel(
-    archive: ArchivePath,
-    jobs: Annotated[list[int] | None, typer.Argument(metavar="[JOB...]", help="Numbers, as status tells.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that is not over.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Take jobs out of the queue; one that is running stops. What was made stays."""
-    from filmfs.archive.queue import ProxyQueue
-
-    output = Output(as_json, quiet, verbose)
-    if bool(jobs) == everything:
-        raise Usage("say which jobs, by the numbers that `filmfs proxy status` tells, or --all")
-    with Archive(archive, Mode.INGEST) as opened:
-        cancelled = ProxyQueue(opened).cancel(None if everything else jobs)
-    facts = {"cancelled": [job.number for job in cancelled]}
-    output.result(facts, lambda: iter([f"{counted(len(cancelled), 'job')} cancelled"]))
 
 
 def list_proxies(

@@ -4,7 +4,7 @@ Sizes are exact fractions of the original's, so that editors can scale back with
 stays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from filmfs.core.models import ProxyResolution
@@ -89,20 +89,8 @@ THUMBNAIL = Recipe(
     channels_max=2,
     stills=("poster", "filmstrip"),
 )
-PREVIEW = Recipe(
-    "preview",
-    Fraction(1, 4),
-    ".mp4",
-    "libx264",
-    "yuv420p",
-    "aac",
-    "aac",
-    group_s=Fraction(1),
-    picture_options=(*_WEB, ("crf", "23")),
-    sound_options=_AAC,
-    sound_bit_rate=64_000,  # the thumbnail's, so that it is encoded once
-    channels_max=2,
-)
+# The sound is the thumbnail's, so that it is encoded once.
+PREVIEW = replace(THUMBNAIL, name="preview", scale=Fraction(1, 4), picture_options=(*_WEB, ("crf", "23")), stills=())
 EDITORIAL_PRORES = Recipe(
     "editorial",
     Fraction(1, 2),
@@ -114,27 +102,12 @@ EDITORIAL_PRORES = Recipe(
     picture_options=(("profile", "0"),),
     lines_max=1080,
 )
-EDITORIAL_H264 = Recipe(
-    "editorial",
-    Fraction(1, 2),
-    ".mov",
-    "libx264",
-    "yuv420p",
-    "pcm_s16le",
-    "pcm_s24le",
-    picture_options=(*_WEB, ("crf", "20")),
-    lines_max=1080,
-)
-EDITORIAL = Recipe(
-    "editorial",
-    Fraction(1, 2),
-    ".mov",
-    "dnxhd",
-    "yuv422p",
-    "pcm_s16le",
-    "pcm_s24le",
+EDITORIAL_H264 = replace(EDITORIAL_PRORES, picture="libx264", pixels="yuv420p", picture_options=(*_WEB, ("crf", "20")))
+EDITORIAL = replace(
+    EDITORIAL_PRORES,
+    picture="dnxhd",
+    pixels="yuv422p",
     picture_options=(("profile", "dnxhr_lb"),),
-    lines_max=1080,
     least=(256, 120),
     instead=EDITORIAL_PRORES,
 )

@@ -1,0 +1,67 @@
+"""`proxy status` and `proxy cancel`: the queue of proxies."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from filmfs.archive import Archive, Mode
+from filmfs.archive.queue import ProxyQueue, progress_of
+from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose
+from filmfs.core.errors import Usage
+from filmfs.core.words import counted
+
+
+def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Say what is in the queue, what is being made, and what became of the last ones."""
+    output = Output(as_json, quiet, verbose)
+    with Archive(archive, Mode.READ) as opened:
+        jobs = ProxyQueue(opened).jobs()
+        progress = progress_of(opened.root)
+    counts = Counter(str(job.state) for job in jobs)
+    told: list[dict[str, Any]] = [
+        {
+            "job": job.number,
+            "place": job.place,
+            "sizes": list(job.recipes),
+            "state": str(job.state),
+            "tries": job.tries,
+            "damaged": job.damaged,
+            "error": job.error,
+        }
+        for job in jobs
+    ]
+    running = None if progress is None else asdict(progress)
+
+    def lines() -> Iterator[str]:
+        yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "the queue is empty"
+        for job in told:
+            if job["state"] == "running" and progress is not None and progress.job == job["job"]:
+                share = 100 * progress.done // max(1, progress.total)
+                yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
+            elif job["state"] != "done" or job["damaged"]:
+                damaged = f"{counted(job['damaged'], 'frame')} could not be decoded" if job["damaged"] else ""
+                why = "; ".join(filter(None, (str(job["error"]), damaged)))
+                yield f"{job['job']:>6} {job['state']:<10} {job['place']}" + (f": {why}" if why else "")
+
+    output.result({"jobs": told, "counts": dict(counts), "running": running}, lines)
+
+
+def cancel(
+    archive: ArchivePath,
+    jobs: Annotated[list[int] | None, typer.Argument(metavar="[JOB...]", help="Numbers, as status tells.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is not over.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take jobs out of the queue; one that is running stops. What was made stays."""
+    output = Output(as_json, quiet, verbose)
+    if bool(jobs) == everything:
+        raise Usage("say which jobs, by the numbers that `filmfs proxy status` tells, or --all")
+    with Archive(archive, Mode.INGEST) as opened:
+        cancelled = ProxyQueue(opened).cancel(None if everything else jobs)
+    facts = {"cancelled": [job.number for job in cancelled]}
+    output.result(facts, lambda: iter([f"{counted(len(cancelled), 'job')} cancelled"]))
