@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
-from filmfs.proxy.looking import Opener
+from filmfs.proxy.looking import Opener, packets_of
 from filmfs.proxy.originals import Picture, opened
 
 _VAIN_MAX = 4  # a span may have a quarter of its length decoded in vain before it
@@ -159,14 +159,7 @@ class FFmpegDecoder:
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[tuple["av.VideoFrame", bool]]:
     """Pictures as they come, each with whether it is damaged; packets that cannot be decoded are passed over."""
     lenient = None
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:  # the file ends, or cannot be read further
-            return
-        if packet is None:
-            return
+    for packet in packets_of(container, stream):
         try:
             yield from ((frame, frame.is_corrupt) for frame in packet.decode())
         except av.FFmpegError:

@@ -6,10 +6,10 @@ FFmpeg might take otherwise, every packet is looked at.
 
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
@@ -85,6 +85,19 @@ def _refuse_cut_off(track: Track, size: int) -> None:
     there = sum(table.offset_of(index) + table.size_of(index) <= size for index in range(table.count))
     if there < table.count:
         raise BadMedia(f"the file ends before {table.count - there} of its {table.count} frames: it was cut off")
+
+
+def packets_of(container: InputContainer, streams: Any) -> Iterator[Any]:
+    """Packets of one stream or several, up to where the file ends or cannot be read further."""
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            return
+        if packet is None:
+            return
+        yield packet
 
 
 def look_at_packets(container: InputContainer, stream: VideoStream) -> Looked:

@@ -16,7 +16,7 @@ from av.codec.context import Flags
 
 from filmfs.core.errors import BadMedia
 from filmfs.proxy.encoding import SoundPlan
-from filmfs.proxy.looking import Opener
+from filmfs.proxy.looking import Opener, packets_of
 from filmfs.proxy.originals import Original, Sound, opened
 from filmfs.proxy.packets import Coded, PacketWriter
 
@@ -80,14 +80,7 @@ def _decoded(opener: Opener, wanted: Mapping[int, Sound]) -> Iterator[tuple[int,
     with opened(opener) as container:
         streams = {number: container.streams.audio[number] for number in wanted}
         numbers = {stream.index: number for number, stream in streams.items()}
-        packets = container.demux(list(streams.values()))
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:  # the file ends, or cannot be read further
-                return
-            if packet is None:
-                return
+        for packet in packets_of(container, list(streams.values())):
             try:
                 for frame in packet.decode():
                     if isinstance(frame, av.AudioFrame) and frame.samples:
