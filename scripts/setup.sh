@@ -133,7 +133,7 @@ need_venv() {
 fingerprint_of_inputs() {
     # The place counts too: the commands in .venv/bin carry it inside.
     {
-        cat -- "$filmfs_top/pyproject.toml" "$filmfs_top/scripts/constraints.txt" "$filmfs_top"/filmfs/mount/native/*.[ch]
+        cat -- "$filmfs_top/pyproject.toml" "$filmfs_top/scripts/constraints.txt" "$filmfs_top"/filmfs/*/native/*.[ch]
         printf '%s' "$filmfs_venv"
     } |
         sha256sum | cut -d ' ' -f 1

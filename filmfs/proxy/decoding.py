@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Protocol
 
 import av
@@ -19,7 +20,8 @@ from filmfs.core.errors import BadMedia
 from filmfs.proxy.looking import Opener, packets_of
 from filmfs.proxy.originals import Picture, opened
 
-_VAIN_MAX = 4  # a span may have a quarter of its length decoded in vain before it
+_VAIN_MAX = 6  # a span may have a sixth of its length decoded in vain before it
+_SHARE = Fraction(3, 4)  # of what is left, for all workers together
 _BACK_S = Fraction(1)  # how much earlier it is sought when the container went too far
 
 
@@ -140,7 +142,7 @@ class FFmpegDecoder:
         if self._container is not None and is_first:
             self.close()
         if self._container is None:
-            self._container = opened(self._opener)
+            self._container = opened(self._opener, is_known=True)
             stream = self._container.streams.video[self._picture.stream]
             stream.thread_type = "FRAME" if self._threads > 1 else "NONE"
             stream.codec_context.thread_count = self._threads
@@ -174,21 +176,28 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[tuple["
                 continue
 
 
-def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0) -> list[Span]:
+def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0, workers: int = 1) -> list[Span]:
     """All pictures in spans of about `most`, whose lengths but the last's are multiples of `whole` frames.
 
-    A span begins where the least is decoded in vain before it: at a picture with which decoding can begin, or a few
-    after it. Where nearly as much would be decoded in vain as the span is long, it is part of the one before.
+    They grow shorter towards the end, so that `workers` have done their last ones at about the same time. A span begins
+    where the least is decoded in vain before it: at a picture with which decoding can begin, or a few after it. Where
+    nearly as much would be decoded in vain as the span is long, it is part of the one before.
     """
-    total = picture.frames
-    cuts, step = [0], max(1, most // whole) * whole
-    about = step
-    while not picture.is_counted and total - about > step // 2:
-        near = range(about - step // 4 // whole * whole, about + step // 4 + 1, whole)
+    total, at = picture.frames, 0
+    cuts = [0]
+    while not picture.is_counted:
+        share = total - at if workers == 1 else ceil(_SHARE * (total - at) / workers)
+        step = max(1, min(most, share) // whole) * whole
+        about = at + step
+        if total - about <= step // 2:
+            break
+        reach = max(whole, step // 4 // whole * whole)
+        near = range(max(at + whole, about - reach), min(total, about + reach + 1), whole)
         cut = min(near, key=lambda cut: (cut - _start(picture, cut), abs(cut - about)))
-        if (cut - _start(picture, cut)) * _VAIN_MAX <= step:
+        is_cut = (cut - _start(picture, cut)) * _VAIN_MAX <= step
+        if is_cut:
             cuts.append(cut)
-        about = max(cut, about) + step
+        at = cut if is_cut else about
     return [_span(picture, first, end, neighbours) for first, end in zip(cuts, [*cuts[1:], total], strict=True)]
 
 

@@ -8,6 +8,7 @@ import os
 import pickle
 import selectors
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -16,16 +17,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from filmfs.core.errors import BadMedia, FilmFSError
 from filmfs.proxy.tasks import Result, Task, done_before, tell
 
 _SILENCE_S = 120.0
+_ANSWER_S = 30.0
 _TRIES = 2
 _LENGTH = struct.Struct("<I")
-# glibc gives memory of this size back at once and takes it anew for each picture, which costs 3 %.
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
+_NUMBER = struct.Struct("<i")
+# glibc gives memory of this size back at once and takes it anew for each picture, in small pages: each costs 3 %.
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 31),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,55 @@ def carried_out(task: Task, folder: str, advance: Callable[[int], None]) -> Resu
         return error
 
 
+class _Stem:
+    """A process that has loaded all that workers need, of which each of them is a copy: loading takes a while."""
+
+    def __init__(self, nice: int) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(_ANSWER_S)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "filmfs.proxy.worker", str(nice)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**_KEEP_MEMORY, **os.environ},
+            )
+
+    def grow(self) -> tuple[int, socket.socket]:
+        """A worker: its pid, and where it takes tasks and answers. Raises OSError when there can be none."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._socket, [_NUMBER.pack(0)], [theirs.fileno()])
+        try:
+            return self._answer(), ours
+        except OSError:
+            ours.close()
+            raise
+
+    def bury(self, pid: int) -> int:
+        """The exit code of a worker that ended, or the signal, negative, that ended it."""
+        self._socket.sendall(_NUMBER.pack(pid))
+        return self._answer()
+
+    def _answer(self) -> int:
+        data = self._socket.recv(_NUMBER.size, socket.MSG_WAITALL)
+        if len(data) < _NUMBER.size:
+            raise BrokenPipeError("the process that workers come from is gone")
+        (number,) = _NUMBER.unpack(data)
+        return int(number)
+
+    def close(self) -> None:
+        """Ends it; its workers end when they are let go of."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
 @dataclass(slots=True)
 class _Worker:
-    process: "subprocess.Popen[bytes]"
+    pid: int
+    socket: socket.socket
     heard: float
     task: Task | None = None
     tries: int = 0
@@ -92,6 +145,7 @@ class Local:
         self.workers = workers or len(os.sched_getaffinity(0))
         self._silence_s = silence_s
         self._nice = nice
+        self._stem: _Stem | None = None
         self._pool: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
@@ -102,14 +156,16 @@ class Local:
         self.close()
 
     def start(self) -> None:
-        """Has the workers make themselves ready."""
-        while len(self._pool) < self.workers:
-            self._hire()
+        """Has the workers made ready."""
+        self._stem = self._stem or _Stem(self._nice)
 
     def close(self) -> None:
         """Ends all workers."""
         for worker in list(self._pool):
             self._let_go(worker)
+        if self._stem is not None:
+            self._stem.close()
+            self._stem = None
 
     def run(self, tasks: Iterable[Task], folder: str, advance: Callable[[int], None]) -> Iterator[Outcome]:
         """See Executor."""
@@ -125,7 +181,7 @@ class Local:
             while waiting and (worker := self._idle()) is not None:
                 worker.task, worker.tries, worker.remarks = waiting.popleft()
                 worker.heard = time.monotonic()
-                _send(worker.process.stdin, (worker.task, folder))
+                _send(worker.socket, (worker.task, folder))
             for worker, message in self._messages():
                 if isinstance(message, int):
                     advance(message)
@@ -146,17 +202,16 @@ class Local:
         return idle or (self._hire() if len(self._pool) < self.workers else None)
 
     def _hire(self) -> _Worker:
-        command = [sys.executable, "-P", "-m", "filmfs.proxy.worker", str(self._nice)]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, **_KEEP_MEMORY},
-        )
-        worker = _Worker(process, time.monotonic())
-        assert process.stdout is not None
-        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        self.start()
+        assert self._stem is not None
+        try:
+            pid, connection = self._stem.grow()
+        except OSError:  # something ended it; another one may do
+            self._stem.close()
+            self._stem = _Stem(self._nice)
+            pid, connection = self._stem.grow()
+        worker = _Worker(pid, connection, time.monotonic())
+        self._selector.register(connection, selectors.EVENT_READ, worker)
         self._pool.append(worker)
         return worker
 
@@ -164,10 +219,13 @@ class Local:
         """What workers say: frames that they did, a result or an error; text when one is gone that had a task."""
         for key, _ in self._selector.select(min(1.0, self._silence_s / 4)):
             worker: _Worker = key.data
-            data = os.read(key.fd, 1 << 16)
+            try:
+                data = worker.socket.recv(1 << 16)
+            except ConnectionError:
+                data = b""
             worker.heard = time.monotonic()
             if not data:
-                yield from self._lost(worker, f"a worker died ({_ended(worker.process)})")
+                yield from self._lost(worker, "a worker died ({})")
             worker.got += data
             while len(worker.got) >= _LENGTH.size:
                 (length,) = _LENGTH.unpack(worker.got[: _LENGTH.size])
@@ -182,37 +240,29 @@ class Local:
                 yield from self._lost(worker, f"a worker told nothing for {self._silence_s:.0f} s and was killed")
 
     def _lost(self, worker: _Worker, why: str) -> Iterator[tuple[_Worker, str]]:
-        self._let_go(worker)
+        ended = self._let_go(worker)
         if worker.task is not None:
-            yield worker, why
+            yield worker, why.format(ended)
 
-    def _let_go(self, worker: _Worker) -> None:
-        process = worker.process
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        self._selector.unregister(process.stdout)
-        process.stdout.close()
-        if process.stdin is not None:
-            with suppress(BrokenPipeError):
-                process.stdin.close()
+    def _let_go(self, worker: _Worker) -> str:
+        """Ends a worker, if it did not end by itself; how it ended."""
+        self._selector.unregister(worker.socket)
+        worker.socket.close()
         self._pool.remove(worker)
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)
+        if self._stem is None:
+            return "nobody knows how"
+        try:
+            code = self._stem.bury(worker.pid)
+        except OSError:  # it waits for a disk, or what it came from is gone too
+            self._stem.close()
+            self._stem = None
+            return "it does not end"
+        return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
 
-def _send(pipe: IO[bytes] | None, message: object) -> None:
-    assert pipe is not None
+def _send(connection: socket.socket, message: object) -> None:
     data = pickle.dumps(message)
-    try:
-        pipe.write(_LENGTH.pack(len(data)) + data)
-        pipe.flush()
-    except BrokenPipeError:  # it died; that is heard of on the other pipe
-        pass
-
-
-def _ended(process: "subprocess.Popen[bytes]") -> str:
-    try:
-        code = process.wait(timeout=1.0)
-    except subprocess.TimeoutExpired:
-        return "it closed its pipe"
-    return signal.Signals(-code).name if code < 0 else f"exit {code}"
+    with suppress(ConnectionError):  # it died, which is heard of when something is read
+        connection.sendall(_LENGTH.pack(len(data)) + data)

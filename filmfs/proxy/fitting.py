@@ -12,6 +12,7 @@ import av
 from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from filmfs.proxy.halving import halved
 from filmfs.proxy.originals import Colours, Picture
 from filmfs.proxy.tonemapping import is_high, lut_file
 
@@ -105,6 +106,9 @@ class Fitter:
         """A picture at a size; `is_own`: with the original's range, and not a rendition's."""
         is_full = is_own and (frame.color_range == _FULL or frame.format.name.startswith("yuvj"))
         if not is_full and not frame.format.is_rgb:  # levels and matrix stay: libswscale is twice as fast if not told
+            made = halved(frame, size.width, size.height, size.pixels)
+            if made is not None:
+                return made
             return scaler.reformat(frame, size.width, size.height, size.pixels, interpolation=Interpolation.AREA)
         matrix = self._matrix
         return scaler.reformat(

@@ -140,7 +140,7 @@ def _tasks(
     if original.picture is not None:
         spans = _spans(original, pictures, workers)
         threads = min(_THREADS_MAX, max(1, workers // len(spans)))  # where a film cannot be split
-        for span in spans:
+        for span in sorted(spans, key=lambda span: -span.count):  # a long one that comes last is waited for
             end = span.first + span.count
             tasks.append(
                 PictureTask(
@@ -167,9 +167,7 @@ def _spans(original: Original, plans: Sequence[PicturePlan], workers: int) -> li
     whole = lcm(*(plan.group for plan in plans))
     is_dense = len(picture.starts) == picture.frames
     most = _SPAN_FRAMES if is_dense else _LONG_SPAN_FRAMES
-    share = -(-picture.frames // max(1, workers))
-    most = max(whole, min(most, -(-share // whole) * whole))
-    return plan_spans(picture, most, whole, neighbours=2 if picture.is_interlaced else 0)
+    return plan_spans(picture, most, whole, 2 if picture.is_interlaced else 0, max(1, workers))
 
 
 def _plan_stills(

@@ -4,10 +4,12 @@ The first pictures are decoded to see what they are. A picture is known by its t
 shows (edit lists applied) is what the proxy will have, each with its own time.
 """
 
+import os
 from array import array
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import BinaryIO
 
 import av
 from av.video.stream import VideoStream
@@ -32,6 +34,7 @@ _INTRA = {
     "utvideo",
 }
 _QUICKTIME = "mov,mp4"
+_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # one of which a QuickTime file begins with
 _PROGRESSIVE = {0, 1}  # AVFieldOrder: unknown, progressive
 _FULL = 2
 _RGB = 0
@@ -129,13 +132,30 @@ def examine(opener: Opener) -> Original:
         return Original(picture, sounds, zero, labels)
 
 
-def opened(opener: Opener) -> "av.container.InputContainer":
-    """Opens it. Raises BadMedia."""
+def opened(opener: Opener, *, is_known: bool = False) -> "av.container.InputContainer":
+    """Opens it. Raises BadMedia.
+
+    `is_known`: nobody will ask what its streams are. Of QuickTime no pictures are decoded to find out then.
+    """
+    place = opener()
+    options = {"skip_frame": "all"} if is_known and _is_quicktime(place) else {}
     try:
-        container = av.open(opener(), "r")
+        container = av.open(place, "r", options=options)
     except av.FFmpegError as error:
         raise BadMedia(f"FFmpeg cannot read it: {error.strerror or error}") from None
     return container
+
+
+def _is_quicktime(place: str | BinaryIO) -> bool:
+    if isinstance(place, str):
+        if not os.path.isfile(place):
+            return False
+        with open(place, "rb") as file:
+            head = file.read(8)
+    else:
+        head = place.read(8)
+        place.seek(0)
+    return head[4:] in _ATOMS
 
 
 def _is_cover(stream: VideoStream) -> bool:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from typing import BinaryIO
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -163,12 +161,9 @@ def _bytes(source: Source) -> bytes:
             return file.read()
     except FileNotFoundError:
         raise BadMedia("is not there") from None
-    except HTTPError as error:
-        error.close()
-        if error.code in _GONE:
-            raise BadMedia("is not there") from None
-        raise from_os_error(error, "reading a frame") from error
     except OSError as error:
+        if getattr(error, "code", None) in _GONE:
+            raise BadMedia("is not there") from None
         raise from_os_error(error, "reading a frame") from error
 
 
@@ -176,6 +171,8 @@ def _opened(place: str | BinaryIO) -> BinaryIO:
     if not isinstance(place, str):
         return place
     if place.startswith(("http://", "https://")):
+        from urllib.request import urlopen
+
         opened: BinaryIO = urlopen(place)
         return opened
     return open(place, "rb")

@@ -77,7 +77,7 @@ def pieces(opener: Opener, wanted: Mapping[int, Sound], zero: Fraction) -> Itera
 
 
 def _decoded(opener: Opener, wanted: Mapping[int, Sound]) -> Iterator[tuple[int, "av.AudioFrame"]]:
-    with opened(opener) as container:
+    with opened(opener, is_known=True) as container:
         streams = {number: container.streams.audio[number] for number in wanted}
         numbers = {stream.index: number for number, stream in streams.items()}
         for packet in packets_of(container, list(streams.values())):

@@ -1,19 +1,24 @@
-"""A process that carries out tasks, which come as pickles on its standard input; what comes of them goes to its output.
+"""Processes that carry out tasks, which come as pickles over a socket, and go back as what comes of them.
 
-Only filmfs.proxy.executors speaks with it. Messages: a number of frames that are done, then the result or the error.
+Only filmfs.proxy.executors speaks with them. Messages: a number of frames that are done, then the result or the error.
 """
 
+import gc
 import os
 import pickle
+import socket
 import struct
 import sys
 import time
-from typing import BinaryIO
+import traceback
+from typing import BinaryIO, NoReturn
 
 from filmfs.core.errors import FilmFSError
 from filmfs.proxy.executors import carried_out
 
 _LENGTH = struct.Struct("<I")
+_NUMBER = struct.Struct("<i")
+_GARBAGE = 50_000  # objects between two looks for cycles, of which there are hardly any
 _TELL_S = 0.2
 
 
@@ -48,11 +53,43 @@ def _plain(error: FilmFSError) -> FilmFSError:
 
 
 def main() -> None:
-    """Its output belongs to the answers alone: libraries that print to it write to its error output."""
+    """Grows workers, and tells how they ended, as it is told on its standard input, which is a socket.
+
+    0 with a descriptor: a worker that serves there; the answer is its pid. A pid: the answer is how that one ended.
+    """
     os.nice(int(sys.argv[1]))
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers)
+    gc.freeze()  # workers need not look at what they share
+    orders = socket.socket(fileno=os.dup(0))
+    os.dup2(1, 0)
+    while True:
+        data, descriptors, *_ = socket.recv_fds(orders, _NUMBER.size, 1)
+        if not data:
+            return
+        if descriptors:
+            pid = os.fork()
+            if not pid:
+                orders.close()
+                _work(descriptors[0])
+            os.close(descriptors[0])
+            orders.sendall(_NUMBER.pack(pid))
+        else:
+            _, status = os.waitpid(_NUMBER.unpack(data)[0], 0)
+            orders.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(status)))
+
+
+def _work(descriptor: int) -> NoReturn:
+    code = 1
+    try:
+        gc.set_threshold(_GARBAGE)
+        with os.fdopen(descriptor, "rb") as tasks, os.fdopen(os.dup(descriptor), "wb") as answers:
+            serve(tasks, answers)
+        code = 0
+    except ConnectionError:  # nobody wants to know any more
+        pass
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":

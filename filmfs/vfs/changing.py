@@ -65,7 +65,7 @@ class ChangingTree(VisibleTree):
     # Inside
 
     def _writable(self, node: NodeId) -> tuple[Tree, Space, FileId]:
-        space, file = split_node(node)
+        space, file = split_node(self._offers.real(node))
         if self.readonly:
             raise ReadOnly("this mount is read-only")
         if not 0 < space <= MAX_BRANCH:

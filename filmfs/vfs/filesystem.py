@@ -9,9 +9,8 @@ from functools import partial
 from typing import Any
 
 from filmfs.archive import Archive
-from filmfs.core.errors import Corrupt, CrossBranch, Exists, ReadOnly, Stale
+from filmfs.core.errors import Corrupt, CrossBranch, Exists, Stale
 from filmfs.core.ids import ROOT_FILE, DraftId, FileId
-from filmfs.core.paths import shown
 from filmfs.store.jobs import Job
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
@@ -19,17 +18,17 @@ from filmfs.versioning.layers import LayerTable
 from filmfs.versioning.lost import lost_bytes
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import Tree
-from filmfs.vfs.changing import ChangingTree
 from filmfs.vfs.closing import Copying
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.lists import Lists
 from filmfs.vfs.namespace import SNAPSHOTS, as_bytes
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
+from filmfs.vfs.proxied import TreeWithProxies
 from filmfs.vfs.root import MountRoot
 from filmfs.vfs.transplant import transplant
 
 
-class FileSystem(ChangingTree):
+class FileSystem(TreeWithProxies):
     """An archive as a file system."""
 
     def __init__(
@@ -65,11 +64,11 @@ class FileSystem(ChangingTree):
         author: str = "",
     ) -> Attributes:
         """Adds a file of any kind; at the mount's root a new branch. Raises Exists, ReadOnly, BadName."""
-        if split_node(parent)[0] == VIRTUAL:
+        if split_node(parent)[0] == VIRTUAL and self._offers.folders.at(parent) is None:
             branch = self._root.make(parent, name, kind, author)
             self.changes += 1
             return self.attributes(branch)
-        tree, space, directory = self._writable(parent)
+        tree, space, directory = self._place(parent)
         now = self.history.clock()
         size = len(target) if kind is Kind.SYMLINK else 0
         inode = Inode(kind, mode & 0o7777, uid, gid, 1, size, now, now, now, now, rdev=rdev, target=target)
@@ -81,7 +80,7 @@ class FileSystem(ChangingTree):
 
     def link(self, node: NodeId, parent: NodeId, name: bytes) -> Attributes:
         """Gives a file one more name. Raises CrossBranch between branches."""
-        tree, space, directory = self._writable(parent)
+        tree, space, directory = self._place(parent)
         from_space, file = split_node(node)
         if from_space != space:
             raise CrossBranch("a hard link cannot lead from one branch to another")
@@ -94,9 +93,9 @@ class FileSystem(ChangingTree):
 
     def unlink(self, parent: NodeId, name: bytes) -> None:
         """Takes a name away; a file that is open keeps its bytes until it is closed. A proxy is hidden."""
-        tree, space, directory = self._writable(parent)
-        if self._hides(tree, space, directory, name):
+        if self._hides(parent, name):
             return
+        tree, space, directory = self._writable(parent)
         self._refuse_made(tree, parent, directory, name)
         self._offers.proxies.leave(space, tree, directory, name)
         file, inode = tree.unlink(directory, name, self.history.clock())
@@ -104,9 +103,11 @@ class FileSystem(ChangingTree):
 
     def rmdir(self, parent: NodeId, name: bytes) -> None:
         """Removes an empty directory. Branches are removed with the command line only."""
-        if split_node(parent)[0] == VIRTUAL:
+        if split_node(parent)[0] == VIRTUAL and self._offers.folders.at(parent) is None:
             self._root.refuse_removal(parent, name)
-        tree, _, directory = self._writable(parent)
+        tree, space, directory = self._writable(parent)
+        if self._leaves_folder(tree, space, directory, name):
+            return
         self._refuse_made(tree, parent, directory, name)
         file, inode = tree.rmdir(directory, name, self.history.clock())
         self._lost(tree, file, inode)
@@ -119,7 +120,7 @@ class FileSystem(ChangingTree):
             self._root.rename(name, new_name, exchange=exchange)
             return
         tree, space, directory = self._writable(parent)
-        to_tree, to_space, to_directory = self._writable(to)
+        to_tree, to_space, to_directory = self._place(to)
         if name == new_name and self._goes_along(tree, space, directory, name, to_space, to_directory):
             return
         self._refuse_made(tree, parent, directory, name)
@@ -295,7 +296,9 @@ class FileSystem(ChangingTree):
         if self.history.drafts.sealed(outcome):
             self._opened.adopt(outcome)
         if self.archive.settings.proxies:
-            self._new_films += self._offers.jobs_of(outcome.content, outcome.owners, self.archive.settings.proxies)
+            self._new_films += self._offers.requests.of_content(
+                outcome.content, outcome.owners, self.archive.settings.proxies
+            )
 
     def take_new_films(self) -> list[Job]:
         """What was hashed since the last call and shall have proxies."""
@@ -304,7 +307,7 @@ class FileSystem(ChangingTree):
 
     def call_for_proxies(self, call: Callable[[], None]) -> None:
         """Has `call` called, in any thread, when somebody waits for a proxy."""
-        self._offers.asked_for = call
+        self._offers.requests.asked_for = call
 
     def catch_up(self, table: LayerTable | None = None) -> None:
         """On a read-only mount: shows what the archive's writer made durable meanwhile."""
@@ -342,43 +345,6 @@ class FileSystem(ChangingTree):
         return self._opened.take_left(), nodes
 
     # Inside
-
-    def _refuse_made(self, tree: Tree, parent: NodeId, directory: FileId, name: bytes) -> None:
-        """Raises ReadOnly for a name that no file has and that leads to what is made of one."""
-        if self._offers.may_be(name) and tree.find(directory, name) is None and self.offers(parent, name):
-            raise ReadOnly(f"{shown(name)} is made of what is beside it, and cannot be moved or removed")
-
-    def _hides(self, tree: Tree, space: Space, directory: FileId, name: bytes) -> bool:
-        """Whether a name was a proxy's, which is not shown any more."""
-        proxies = self._offers.proxies
-        if not proxies.is_name(name) or tree.find(directory, name) is not None:
-            return False
-        if proxies.forget_left(space, directory, name):
-            return True
-        found = proxies.find(space, tree, directory, name)
-        made = self._offers.derived.at(found.node) if found is not None else None
-        if made is None:
-            return False
-        _, file, _ = made.key
-        node = self._opened.node(space, file)
-        reference = proxies.hide(tree, file, name)
-        self._opened.put_inode(tree, node, self._opened.inode(node).changed(xattrs=reference))
-        self.changes += 1
-        return True
-
-    def _goes_along(
-        self, tree: Tree, space: Space, directory: FileId, name: bytes, to_space: Space, to: FileId
-    ) -> bool:
-        """Whether a name is a proxy's, which goes where its original goes: to move it by itself changes nothing."""
-        proxies = self._offers.proxies
-        if not proxies.is_name(name) or tree.find(directory, name) is not None:
-            return False
-        found = proxies.find(space, tree, directory, name)
-        if found is None:
-            return False
-        proxies.forget_left(space, directory, name)
-        proxies.arrive(to_space, to, name, found)
-        return True
 
     def _lost(self, tree: Tree, file: FileId, inode: Inode) -> None:
         self.changes += 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from stat import S_IFDIR
 
+from filmfs.archive.library import Trees
 from filmfs.core.errors import FilmFSError, Stale
 from filmfs.core.ids import ContentId, FileId
 from filmfs.versioning.rows import Entry, Inode, Kind
@@ -75,6 +76,20 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderAsked:
+    """A folder that a name asks for: which, what it is worked out of, whose it is, and how.
+
+    `is_around`: the name is that of a file in it, and not its own.
+    """
+
+    key: FolderKey
+    state: State
+    inode: Inode
+    build: Callable[[Trees], Held]
+    is_around: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Built:
     state: State
     at: float
@@ -84,12 +99,16 @@ class _Built:
 
 @dataclass(frozen=True, slots=True)
 class FolderNode:
-    """A folder that was found: in which directory, and whose it is."""
+    """A folder that was found: in which directory, and whose it is.
+
+    `is_place`: whoever may make files in that directory may make some in it.
+    """
 
     key: FolderKey
     parent: NodeId
     name: bytes
     inode: Inode
+    is_place: bool = False
 
 
 class Folders:
@@ -197,7 +216,7 @@ def _is_whole(built: _Built) -> bool:
 def _attributes(node: NodeId, found: FolderNode) -> Attributes:
     inode = found.inode
     # Who may read the list may look inside; who may search the directory of a sequence finds its frames here too.
-    mode = S_IFDIR | inode.mode & 0o555
+    mode = S_IFDIR | inode.mode & (0o7777 if found.is_place else 0o555)
     if inode.kind is not Kind.DIRECTORY:
         mode = S_IFDIR | inode.mode & 0o444 | (inode.mode & 0o444) >> 2
     times = inode.atime, inode.mtime, inode.ctime, inode.btime

@@ -9,31 +9,26 @@ Finding one takes two steps: what `before_…` gives is done in another thread, 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 
 from filmfs.archive import Archive
 from filmfs.archive.folders import Sidecars
-from filmfs.archive.library import Trees
-from filmfs.archive.queue import ProxyQueue
 from filmfs.core.errors import (
     BadMedia,
     BadName,
     BadTimecode,
-    BeingMade,
     BeingWritten,
     FilmFSError,
     NotFound,
     NotHashed,
     Stale,
 )
-from filmfs.core.ids import BranchId, ContentId, FileId
+from filmfs.core.ids import FileId
 from filmfs.core.paths import name_key, shown
 from filmfs.cutlists.reading import is_list_name
 from filmfs.proxy.names import FOLDERS, is_original_key
-from filmfs.store.jobs import Job
 from filmfs.timecode.films import is_film_name
 from filmfs.timecode.shelf import Source
 from filmfs.versioning.buffers import Buffers
@@ -42,11 +37,13 @@ from filmfs.versioning.view import View
 from filmfs.vfs.clips import ClipRecipe, FilmRecipe, Found, clip_asked
 from filmfs.vfs.cuts import CLIPS, MOVIE, CutFolder
 from filmfs.vfs.derived import Derived
-from filmfs.vfs.folders import Child, FolderKey, FolderNode, Folders, Held, MadeChild, State
+from filmfs.vfs.folders import Child, FolderAsked, FolderKey, FolderNode, Folders, Held, MadeChild, State
 from filmfs.vfs.lists import Lists
 from filmfs.vfs.nodes import Attributes, NodeId, Space, split_node
 from filmfs.vfs.opened import Opened
-from filmfs.vfs.proxies import ProxyFiles
+from filmfs.vfs.proxies import LABEL, ProxyFiles, ProxyNode, ProxyRecipe
+from filmfs.vfs.proxy_folders import ProxyFolders, is_place
+from filmfs.vfs.requests import ProxyRequests
 from filmfs.vfs.sequences import sequence_asked
 from filmfs.vfs.shown import made_of
 from filmfs.vfs.spaces import Spaces
@@ -55,8 +52,6 @@ from filmfs.vfs.work import Work
 _OFFERED = re.compile(rb".+@(?:f?\d[\d.:;,]*[-+]f?\d.*|clips|conform\.mov)", re.DOTALL)
 
 _MOVIE = MOVIE.encode()
-_SEQUENCE = "proxies of a sequence"
-_BY_NAME = 20  # the priority of proxies that somebody waits for
 
 
 def _respelled(name: bytes, children: Mapping[bytes, Child]) -> bytes:
@@ -83,16 +78,17 @@ class Offers:
         self.derived = Derived(archive.contents, partial(made_of, self._history, archive.contents))
         self.folders = Folders()
         self.proxies = ProxyFiles(archive, self.derived)
+        self.proxy_folders = ProxyFolders(archive, self.proxies)
         self._handles = handles
         self._permissions = 0
-        self._queue = ProxyQueue(archive) if makes_proxies else None
-        self._jobs: dict[tuple[ContentId, str], int] = {}  # proxies that were asked for by name
-        self.asked_for: Callable[[], None] = lambda: None  # called in any thread when there is a new job
+        self.requests = ProxyRequests(archive, spaces, self.proxies, is_on=makes_proxies)
         self._sidecars_known: dict[Space, tuple[int, Sidecars]] = {}
 
-    def may_be(self, name: bytes) -> bool:
+    def may_be(self, space: Space, directory: FileId, name: bytes) -> bool:
         """Whether a name may ask for what is made of a file: quickly, since every name that is missing is asked."""
-        return (b"@" in name and _OFFERED.fullmatch(name) is not None) or self.proxies.is_name(name)
+        if (b"@" in name and _OFFERED.fullmatch(name) is not None) or self.proxies.is_name(name):
+            return True
+        return is_original_key(name) and self.proxy_folders.real_place(self._spaces.view(space), directory) is not None
 
     def permissions_changed(self) -> None:
         """Somebody's right to read something, or to go through a directory, is another now."""
@@ -108,72 +104,42 @@ class Offers:
         """
         try:
             view = self._spaces.view(space)
-            if not self.may_be(name) or view.find(directory, name) is not None:
+            if not self.may_be(space, directory, name) or view.find(directory, name) is not None:
                 return None
             folder = self._folder_asked(space, view, directory, name)
             if folder is not None:
                 # Every path into the folder comes through here: its children are looked at when they are asked for.
-                is_file = name.endswith(_MOVIE) or folder.key.kind == _SEQUENCE
+                is_file = name.endswith(_MOVIE) or folder.is_around
                 if is_file and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
                     self.folders.forget(folder.key)
-                return self._before_children(folder, view, patient=patient)
+                work = self._before_children(folder, view, patient=patient)
+                if work is not None or not folder.is_around:
+                    return work
             asked = self._clip_asked(space, view, directory, name)
             if asked is None:
-                return self._before_proxy(space, view, directory, name)
+                return self.requests.before(space, view, directory, name)
         except (NotFound, BadMedia, BadTimecode, Stale, BadName):  # `find` will tell
             return None
         recipe, _ = asked
         return self.derived.before_find(recipe)
 
-    def _before_proxy(self, space: Space, view: View, directory: FileId, name: bytes) -> Work | None:
-        """Work that puts a proxy into the queue which is not there yet. Raises BeingMade while it is there.
-
-        One that could not be made is nobody's until it is asked for otherwise.
-        """
-        wanted = self.proxies.wanted(view, directory, name) if self._queue is not None else None
-        if wanted is None or self._queue is None:
-            return None
-        key = wanted.content, wanted.recipe
-        job = self._jobs.get(key)
-        if job is None:
-            place = shown(view.path_of(wanted.entry.file) or wanted.entry.name)
-            branch = self._history.table.branches.get(BranchId(space))
-            place = f"{branch.name}:{place}" if branch is not None else place
-            asked = Job(wanted.content, shown(wanted.entry.name), place, (wanted.recipe,), _BY_NAME)
-            return Work(key, partial(self._ask_for, key, asked, self._queue))
-        if self._queue.is_open(job):
-            raise BeingMade(f"{shown(name)} is being made; see: filmfs proxy status")
-        return None
-
-    def jobs_of(self, content: ContentId, files: Iterable[FileId], recipes: tuple[str, ...]) -> list[Job]:
-        """The job that makes proxies of a content, if one of the files that have it is called like a film."""
-        for branch in self._history.table.alive():
-            view = self._spaces.view(Space(branch.id))
-            for file in files:
-                path = view.path_of(file)
-                name = path.rpartition(b"/")[2] if path is not None else b""
-                if path is not None and is_original_key(name) and not self.proxies.is_proxy(content):
-                    return [Job(content, shown(name), f"{branch.name}:{shown(path)}", recipes)]
-        return []
-
-    def _ask_for(self, key: tuple[ContentId, str], job: Job, queue: ProxyQueue) -> None:
-        (self._jobs[key],) = queue.add([job])
-        self.asked_for()
-
     def find(self, space: Space, directory: FileId, name: bytes, parent: NodeId) -> Attributes | None:
         """What a name that no file of the directory has leads to; None if nothing. Raises the reason why not."""
-        if not self.may_be(name):
+        if not self.may_be(space, directory, name):
             return None
         view = self._spaces.view(space)
         folder = self._folder_asked(space, view, directory, name)
-        if folder is not None:
+        if folder is not None and folder.is_around:
+            with suppress(NotFound):
+                child = self._child(folder.key, name)
+                return child if isinstance(child, Attributes) else None
+        elif folder is not None:
             held = self.folders.held(folder.key)
             if name.endswith(_MOVIE):
                 return self._movie(space, held)
-            if folder.key.kind == _SEQUENCE:
-                child = held.children.get(name)
-                return self._shown(space, child, child.file) if isinstance(child, MadeChild) else None
-            return self.folders.find(FolderNode(folder.key, parent, name, folder.inode))
+            if folder.key.kind in FOLDERS and not held.children and not self.proxies.was_left(space, directory, name):
+                return None
+            return self.folders.find(self._folder_node(folder, parent, name))
         proxy = self.proxies.find(space, view, directory, name)
         if proxy is not None:
             return proxy
@@ -187,10 +153,14 @@ class Offers:
         """Whether a name that no file has may lead to something."""
         try:
             view = self._spaces.view(space)
-            return self.may_be(name) and (
-                self._folder_asked(space, view, directory, name) is not None
+            if not self.may_be(space, directory, name):
+                return False
+            folder = self._folder_asked(space, view, directory, name)
+            return (
+                (folder is not None and not folder.is_around)
                 or self.proxies.find(space, view, directory, name) is not None
                 or self._clip_asked(space, view, directory, name) is not None
+                or (folder is not None and name in self.folders.children(folder.key))
             )
         except FilmFSError:
             return False
@@ -213,6 +183,8 @@ class Offers:
                 originals.append(entry)
             elif lists is Lists.ALL and is_list_name(key.decode(errors="surrogateescape")):
                 yield from self._listed(space, view, directory, key + CLIPS.encode(), node)
+        if lists is Lists.ALL:
+            yield from self.proxy_folders.inside(space, view, directory)
         has_editorial = False
         for name, proxy in self.proxies.beside(space, view, directory, originals):
             has_editorial |= self.proxies.is_editorial(name)
@@ -227,7 +199,36 @@ class Offers:
         with suppress(FilmFSError):
             asked = self._folder_asked(space, view, directory, name)
             if asked is not None and view.find(directory, name) is None:
-                yield name, self.folders.find(FolderNode(asked.key, parent, name, asked.inode)).node
+                yield name, self.folders.find(self._folder_node(asked, parent, name)).node
+
+    def _folder_node(self, asked: FolderAsked, parent: NodeId, name: bytes) -> FolderNode:
+        return FolderNode(asked.key, parent, name, asked.inode, asked.key.kind in FOLDERS)
+
+    def real(self, node: NodeId) -> NodeId:
+        """The directory that somebody made in a folder's place, if the node is of such a folder; else the node."""
+        folder = self.folders.at(node)
+        if folder is None or not folder.is_place:
+            return node
+        return self.proxy_folders.real(self._spaces.view(folder.key.space), folder.key) or node
+
+    def is_place_with_some(self, space: Space, directory: FileId, name: bytes) -> bool:
+        """Whether a name that no file has is that of a folder of proxies in which there are some."""
+        asked = self._folder_asked(space, self._spaces.view(space), directory, name) if is_place(name) else None
+        return asked is not None and bool(self.folders.children(asked.key))
+
+    def proxy_at(self, parent: NodeId, name: bytes) -> ProxyNode | None:
+        """The proxy that a name leads to which no file has. Raises NotFound and its kind."""
+        folder, found = self.folders.at(parent), None
+        space, directory = split_node(parent) if folder is None else (folder.key.space, folder.key.file)
+        if folder is not None:
+            found = self.find_in(folder, name)
+        else:
+            with suppress(FilmFSError):
+                found = self.find(space, directory, name, parent)
+        made = self.derived.at(found.node) if isinstance(found, Attributes) else None
+        if made is None or not isinstance(made.recipe, ProxyRecipe):
+            return None
+        return ProxyNode(space, directory, made.key[1], made.attributes[LABEL])
 
     def _clip_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> tuple[ClipRecipe, Found] | None:
         written, proxy = partial(self._is_written, space), partial(self.proxies.as_source, view, directory)
@@ -247,35 +248,25 @@ class Offers:
 
     # Folders
 
-    def _folder_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> "_FolderAsked | None":
+    def _folder_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> FolderAsked | None:
         text = name.decode(errors="surrogateescape")
         for suffix in (CLIPS, MOVIE):
             if text.endswith(suffix) and is_list_name(text.removesuffix(suffix)):
                 entry = view.find(directory, name.removesuffix(suffix.encode()))
                 return None if entry is None else self._list_asked(space, view, entry)
-        if text in FOLDERS:
-            count, build = self.proxies.count(), partial(self.proxies.folder, directory=directory, kind=text)
-            if not count:
-                return None
-            state = State(None, view.entry_changes, self._permissions, count)
-            return _FolderAsked(FolderKey(space, directory, text), state, view.get_inode(directory), build)
-        sequence = self.proxies.sequence_asked(view, directory, text)
-        if sequence is not None:
-            count, build = self.proxies.count(), partial(self.proxies.of_sequence, directory=sequence)
-            if not count:
-                return None
-            state = State(None, view.entry_changes, self._permissions, count)
-            return _FolderAsked(FolderKey(space, sequence, _SEQUENCE), state, view.get_inode(sequence), build)
+        proxies = self.proxy_folders.asked(space, view, directory, text, self._permissions)
+        if proxies is not None:
+            return proxies
         asked = sequence_asked(view, directory, text)
         if asked is None:
             return None
         inode = view.get_inode(asked.directory)
         key = FolderKey(space, asked.directory, f"{asked.stem} {asked.asked!r}")
-        return _FolderAsked(
+        return FolderAsked(
             key, State(None, view.entry_changes, self._permissions), inode, partial(asked.build, self._contents)
         )
 
-    def _list_asked(self, space: Space, view: View, entry: Entry) -> "_FolderAsked":
+    def _list_asked(self, space: Space, view: View, entry: Entry) -> FolderAsked:
         inode, name = view.get_inode(entry.file), entry.name.decode(errors="surrogateescape")
         if inode.kind is not Kind.FILE:
             raise NotFound(f"{shown(entry.name)} is a {inode.kind.name.lower()}, not a cut list")
@@ -285,14 +276,14 @@ class Offers:
             raise NotHashed(f"{shown(entry.name)} is being hashed; try again in a moment")
         cuts = CutFolder(self._contents, self.derived, self._handles)
         build = partial(cuts.build, name=name, file=entry.file, inode=inode)
-        return _FolderAsked(
+        return FolderAsked(
             FolderKey(space, entry.file, CLIPS),
             State(inode.content, view.entry_changes, self._permissions),
             inode,
             build,
         )
 
-    def _before_children(self, folder: "_FolderAsked", view: View, *, patient: bool) -> Work | None:
+    def _before_children(self, folder: FolderAsked, view: View, *, patient: bool) -> Work | None:
         if self.folders.is_fresh(folder.key, folder.state):
             if patient and not self.folders.is_whole(folder.key):
                 raise NotHashed("films of the list are being hashed")
@@ -339,14 +330,16 @@ class Offers:
 
     def find_in(self, folder: FolderNode, name: bytes) -> Attributes | NodeId:
         """A folder's child: its attributes if it is made, the node of a file. Raises NotFound, or why it cannot be."""
-        children = self.folders.children(folder.key)
+        return self._child(folder.key, name)
+
+    def _child(self, key: FolderKey, name: bytes) -> Attributes | NodeId:
+        children = self.folders.children(key)
         child = children.get(name) or children.get(_respelled(name, children))
         if child is None:
             raise NotFound(f"there is no {shown(name)!r} here")
-        space = folder.key.space
         if isinstance(child, MadeChild):
-            return self._shown(space, child, folder.key.file)
-        return self._opened.node(space, child.file)
+            return self._shown(key.space, child, key.file)
+        return self._opened.node(key.space, child.file)
 
     def children(self, folder: FolderNode) -> Iterator[tuple[bytes, NodeId]]:
         """What a folder lists, and its nodes."""
@@ -357,7 +350,7 @@ class Offers:
                 continue
             yield name, found.node if isinstance(found, Attributes) else found
 
-    def _folder_of(self, folder: FolderNode, view: View) -> "_FolderAsked | None":
+    def _folder_of(self, folder: FolderNode, view: View) -> FolderAsked | None:
         """A folder as it would be found now."""
         return self._folder_asked(folder.key.space, view, split_node(folder.parent)[1], folder.name)
 
@@ -385,13 +378,3 @@ class Offers:
             raise NotHashed(f"{name} is being hashed; try again in a moment")
         beside = self._sidecars(space, self._spaces.view(space)).of(directory, name)
         return FilmRecipe(Source(inode.content, name, beside))
-
-
-@dataclass(frozen=True, slots=True)
-class _FolderAsked:
-    """A folder that a name asks for: which, what it is worked out of, whose it is, and how."""
-
-    key: FolderKey
-    state: State
-    inode: Inode
-    build: Callable[[Trees], Held]

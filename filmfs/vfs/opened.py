@@ -136,6 +136,10 @@ class Opened:
         left, self._left = self._left, []
         return left
 
+    def note_left(self, directory: NodeId, name: bytes) -> None:
+        """A name leads to another node than before."""
+        self._left.append((directory, name))
+
     def _refuse_to_readers(self, space: Space, opened: OpenFile) -> None:
         """Gives the file its next node if readers went straight to what it is now."""
         if opened.straight and not opened.is_being_written:

@@ -15,12 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from filmfs.archive import Archive
-from filmfs.archive.footage import footage_at
-from filmfs.archive.library import Trees
-from filmfs.core.errors import BadMedia, BadTimecode, NotFound
+from filmfs.core.errors import NotFound
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ContentId, FileId
-from filmfs.core.paths import shown
 from filmfs.proxy.names import FOLDERS, is_original_name, spellings, split_sibling, stem_of
 from filmfs.store import derived as catalog
 from filmfs.store.database import Transaction
@@ -30,11 +27,11 @@ from filmfs.versioning.view import View
 from filmfs.versioning.xattrs import XATTRS, get_xattrs, put_xattrs
 from filmfs.vfs.clips import Found, as_attributes
 from filmfs.vfs.derived import Derived, Facts, Made
-from filmfs.vfs.folders import Held, MadeChild
 from filmfs.vfs.nodes import Attributes, NodeId, Space
 
 STILL_SUFFIX = ".jpg"
 _EDITORIAL = "editorial"
+LABEL = b"user.filmfs.proxy"
 HIDDEN = b"user.filmfs.hidden"
 """An attribute of an original: the names of recipes whose proxies somebody removed in that branch."""
 _LEFT_S, _LEFT_MAX = 60.0, 1 << 16
@@ -68,7 +65,7 @@ class ProxyRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class Shown:
     """A proxy or a still of one, and the original that it is shown beside; `label` and `suffix` end its name."""
 
     label: str
@@ -77,6 +74,16 @@ class _Shown:
     facts: Facts
     file: FileId
     inode: Inode
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyNode:
+    """A proxy that somebody means: where it is shown, of which file, and under which label."""
+
+    space: Space
+    directory: FileId
+    file: FileId
+    label: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ class ProxyFiles:
                 self._labels.setdefault(label, []).append(name)
         labels = "|".join(map(re.escape, self._labels))
         self._names = re.compile(rf".+\.(?:{labels})\.\w+|{'|'.join(FOLDERS)}".encode(), re.DOTALL)
-        self._left: OrderedDict[tuple[Space, FileId, bytes], tuple[float, Attributes]] = OrderedDict()
+        self._left: OrderedDict[tuple[Space, FileId, bytes], tuple[float, Attributes | None]] = OrderedDict()
 
     def is_name(self, name: bytes) -> bool:
         """Whether a name may be a proxy's, or that of a folder of them: quickly."""
@@ -134,7 +141,7 @@ class ProxyFiles:
         found = self._find(view, directory, name)
         return None if found is None else Found(found.file, found.inode, Source(found.recipe.content, name))
 
-    def _find(self, view: View, directory: FileId, name: str) -> _Shown | None:
+    def _find(self, view: View, directory: FileId, name: str) -> Shown | None:
         split = split_sibling(name, self._labels)
         if split is None:
             return None
@@ -175,12 +182,13 @@ class ProxyFiles:
 
     # What programs do that know of no such files
 
-    def hide(self, view: View, file: FileId, name: bytes) -> bytes:
-        """The attributes of an original, as a reference, with which a proxy called `name` is not shown any more."""
-        inode = view.get_inode(file)
-        split = split_sibling(name.decode(errors="surrogateescape"), self._labels)
+    def hide(self, view: View, proxy: "ProxyNode") -> bytes:
+        """The attributes of an original, as a reference, with which its proxy is not shown any more."""
+        inode = view.get_inode(proxy.file)
+        if proxy.label == _EDITORIAL.encode():
+            self._keep_folders_left(proxy.space, proxy.directory)
         kept = get_xattrs(self._database, self._buffers, inode.xattrs)
-        hidden = {*kept.get(HIDDEN, b"").split(), *([split[1].encode()] if split is not None else [])}
+        hidden = {*kept.get(HIDDEN, b"").split(), proxy.label}
         return put_xattrs(self._buffers, {**kept, HIDDEN: b" ".join(sorted(hidden))})
 
     def leave(self, space: Space, view: View, directory: FileId, name: bytes) -> None:
@@ -193,6 +201,8 @@ class ProxyFiles:
             return
         for called, proxy in self._beside(view, directory, [entry]):
             self._keep_left(space, directory, called, proxy)
+            if proxy.label == _EDITORIAL:
+                self._keep_folders_left(space, directory)
 
     def arrive(self, space: Space, directory: FileId, name: bytes, attributes: Attributes) -> None:
         """A proxy was moved, whose original may follow: for a while it is found where it should be."""
@@ -200,19 +210,29 @@ class ProxyFiles:
         if found is not None:
             recipe = found.recipe
             assert isinstance(recipe, ProxyRecipe)
-            shown = _Shown("", "", recipe, Facts(found.size, found.attributes), found.key[1], found.inode)
+            shown = Shown("", "", recipe, Facts(found.size, found.attributes), found.key[1], found.inode)
             self._keep_left(space, directory, name, shown)
 
-    def _keep_left(self, space: Space, directory: FileId, name: bytes, shown: _Shown) -> None:
+    def _keep_left(self, space: Space, directory: FileId, name: bytes, shown: Shown) -> None:
         """Under a number of its own: of two names of one number `mv` says that they are the same file."""
-        attributes = self._derived.show(shown.recipe, shown.facts, space, shown.file, shown.inode, directory)
-        self._left[space, directory, name] = time.monotonic() + _LEFT_S, attributes
+        self._keep((space, directory, name), self.attributes_through(space, shown, directory))
+
+    def _keep_folders_left(self, space: Space, directory: FileId) -> None:
+        for name in FOLDERS:
+            self._keep((space, directory, name.encode()), None)
+
+    def _keep(self, key: tuple[Space, FileId, bytes], attributes: Attributes | None) -> None:
+        self._left[key] = time.monotonic() + _LEFT_S, attributes
         while len(self._left) > _LEFT_MAX:
             self._left.popitem(last=False)
 
     def forget_left(self, space: Space, directory: FileId, name: bytes) -> bool:
         """Whether a name is that of a proxy whose original went; from now on it is gone too."""
-        return self._left.pop((space, directory, name), (0.0,))[0] > time.monotonic()
+        return self._left.pop((space, directory, name), (0.0, None))[0] > time.monotonic()
+
+    def was_left(self, space: Space, directory: FileId, name: bytes) -> bool:
+        """Whether a name is that of a proxy, or of a folder of them, which was there until a moment ago."""
+        return self._left.get((space, directory, name), (0.0, None))[0] > time.monotonic()
 
     def _find_left(self, space: Space, directory: FileId, name: bytes) -> Attributes | None:
         until, attributes = self._left.get((space, directory, name), (0.0, None))
@@ -225,7 +245,7 @@ class ProxyFiles:
         for called, proxy in self._beside(view, directory, originals):
             yield called, self._attributes(space, proxy).node
 
-    def _beside(self, view: View, directory: FileId, originals: Iterable[Entry]) -> Iterator[tuple[bytes, _Shown]]:
+    def _beside(self, view: View, directory: FileId, originals: Iterable[Entry]) -> Iterator[tuple[bytes, Shown]]:
         with self._database.read() as transaction:
             if not transaction.count(catalog.DERIVED):
                 return
@@ -241,44 +261,19 @@ class ProxyFiles:
             if view.find(directory, called) is None:
                 yield called, proxy
 
-    def folder(self, trees: Trees, directory: FileId, kind: str) -> Held:
-        """What is in a directory's `Proxy` or `Proxies`. In any thread. Raises NotFound when there would be nothing."""
-        with trees() as view, self._database.read() as transaction:
-            children = {}
-            for entry in filter(is_original, view.entries(directory)):
-                stem = FOLDERS[kind].format(stem_of(entry.name.decode(errors="surrogateescape")))
-                for proxy in self._shown(transaction, view, entry, self._labels[_EDITORIAL]):
-                    name = f"{stem}{proxy.suffix}".encode(errors="surrogateescape")
-                    children[name] = MadeChild(proxy.recipe, proxy.facts, proxy.file, proxy.inode)
-        if not children:
-            raise NotFound(f"no film here has an editorial proxy, so there is no {kind}")
-        return Held(children)
-
     def sequence_asked(self, view: View, directory: FileId, name: str) -> FileId | None:
         """The directory whose image sequence a proxy of that name would be of; None when it is no such name."""
         split = split_sibling(name, self._labels)
         entry = view.find(directory, split[0].encode(errors="surrogateescape")) if split is not None else None
         return entry.file if entry is not None and entry.kind is Kind.DIRECTORY else None
 
-    def of_sequence(self, trees: Trees, directory: FileId) -> Held:
-        """The proxies of a directory's image sequence, by their names beside it. In any thread. Raises NotFound."""
-        with trees() as view, self._database.read() as transaction:
-            inode = view.get_inode(directory)
-            name = shown(inode.links[0][1]) if inode.links else ""
-            try:
-                footage = next(footage_at(view, self._contents, directory, name))
-            except (StopIteration, BadMedia, BadTimecode):
-                raise NotFound(f"{name} is no image sequence") from None
-            if not footage.frames:
-                raise NotFound(f"{name} is no image sequence")
-            children = {
-                f"{name}.{proxy.label}{proxy.suffix}".encode(errors="surrogateescape"): MadeChild(
-                    proxy.recipe, proxy.facts, proxy.file, proxy.inode
-                )
-                for proxy in self._made_of(transaction, footage.content, directory, inode, self._book)
-            }
-            entries = {entry.file: view.get_inode(entry.file).content for entry in view.entries(directory)}
-        return Held(children, films={file: ContentId(c) for file, c in entries.items() if isinstance(c, bytes)})
+    def editorial_of(self, transaction: Transaction, view: View, entry: Entry) -> Iterator[Shown]:
+        """The proxy of a file that editors look for, if there is one. In any thread."""
+        return self._shown(transaction, view, entry, self._labels[_EDITORIAL])
+
+    def all_of(self, transaction: Transaction, content: ContentId, file: FileId, inode: Inode) -> Iterator[Shown]:
+        """The proxies of a content, which are shown for a file or a directory. In any thread."""
+        return self._made_of(transaction, content, file, inode, self._book)
 
     def _hidden(self, transaction: Transaction, inode: Inode) -> list[bytes]:
         """What of them somebody removed. In any thread."""
@@ -288,7 +283,7 @@ class ProxyFiles:
         kept: dict[bytes, bytes] = dict(pairs)  # type: ignore[arg-type]
         return kept.get(HIDDEN, b"").split()
 
-    def _shown(self, transaction: Transaction, view: View, entry: Entry, recipes: Iterable[str]) -> Iterator[_Shown]:
+    def _shown(self, transaction: Transaction, view: View, entry: Entry, recipes: Iterable[str]) -> Iterator[Shown]:
         """What recipes made of a file."""
         inode = view.inode(entry.file)
         if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
@@ -297,7 +292,7 @@ class ProxyFiles:
 
     def _made_of(
         self, transaction: Transaction, content: ContentId, file: FileId, inode: Inode, recipes: Iterable[str]
-    ) -> Iterator[_Shown]:
+    ) -> Iterator[Shown]:
         """What recipes made of a content, for a file or a directory that has it; of several of one label the first."""
         labels: set[str] = set()
         for name in recipes:
@@ -312,9 +307,13 @@ class ProxyFiles:
                     labels.add(label)
                     told = _told(made, label)
                     proxy = ProxyRecipe(each.content, tuple(told.items()))
-                    yield _Shown(label, each.suffix, proxy, Facts(each.size, told), file, inode)
+                    yield Shown(label, each.suffix, proxy, Facts(each.size, told), file, inode)
 
-    def _attributes(self, space: Space, shown: _Shown) -> Attributes:
+    def attributes_through(self, space: Space, shown: Shown, directory: FileId) -> Attributes:
+        """A proxy's attributes where it is found as one of what a directory has."""
+        return self._derived.show(shown.recipe, shown.facts, space, shown.file, shown.inode, directory)
+
+    def _attributes(self, space: Space, shown: Shown) -> Attributes:
         return self._derived.show(shown.recipe, shown.facts, space, shown.file, shown.inode)
 
 

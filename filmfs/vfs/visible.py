@@ -75,6 +75,7 @@ class VisibleTree:
             return self.attributes(parent), True
         if name == b"..":
             return self.attributes(self._parent(parent)), True
+        parent = self._offers.real(parent)
         space, file = split_node(parent)
         folder = self._offers.folders.at(parent)
         if folder is not None:
@@ -105,6 +106,7 @@ class VisibleTree:
         Raises NotHashed, after which one may ask again, for what is made of a file that was written a moment ago; for
         a folder of which only a part can be shown, if one is `patient`.
         """
+        parent = self._offers.real(parent)
         folder = self._offers.folders.at(parent)
         if folder is not None:
             return self._offers.before_children(folder, name, patient=patient)
@@ -113,11 +115,14 @@ class VisibleTree:
 
     def may_be_made(self, parent: NodeId, name: bytes) -> bool:
         """Whether a name may lead to what is made when it is looked up: ask `before_lookup` then."""
-        return self._offers.may_be(name) or self._offers.folders.at(parent) is not None
+        if self._offers.folders.at(parent) is not None:
+            return True
+        space, file = split_node(parent)
+        return space != VIRTUAL and self._offers.may_be(space, file, name)
 
     def before_listing(self, node: NodeId, *, patient: bool = True) -> Work | None:
         """The same for `read_directory` from the beginning."""
-        folder = self._offers.folders.at(node)
+        folder = self._offers.folders.at(self._offers.real(node))
         return self._offers.before_children(folder, patient=patient) if folder is not None else None
 
     def _has_offers(self, space: Space) -> bool:
@@ -215,6 +220,7 @@ class VisibleTree:
 
     def open_directory(self, node: NodeId) -> int:
         """Opens a directory for reading; gives its handle."""
+        node = self._offers.real(node)
         if not S_ISDIR(self.attributes(node).mode):
             raise NotADirectory("not a directory")
         return self._handles.add(DirectoryHandle(node))

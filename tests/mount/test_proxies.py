@@ -2,7 +2,9 @@
 
 import errno
 import os
+import random
 import shutil
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,6 +66,42 @@ def test_editors_find_them_in_folders_of_their_own(shoot: Path) -> None:
     assert os.listdir(shoot / "Proxy") == ["A001.mov"]
     assert seen(shoot / "Proxy" / "A001.mov").reel == "A001"
     assert seen(shoot / "Proxy" / "A001.mov").size == EDITORIAL.size(*FILM.size)
+
+
+def test_a_program_that_writes_into_such_a_folder_makes_it_a_real_one(shoot: Path) -> None:
+    editorial = (shoot / "A001.editorial.mov").read_bytes()
+    (shoot / "Proxy" / "B002.mov").write_bytes(b"rendered by an editor")
+    assert os.listdir(shoot / "Proxy") == ["B002.mov"]
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == editorial  # where no file has the name
+    run("mv", shoot / "Proxy" / "B002.mov", shoot / "Proxies" / "B002_Proxy.mov")
+    assert os.listdir(shoot / "Proxies") == ["B002_Proxy.mov"]
+    assert (shoot / "Proxies" / "A001_Proxy.mov").read_bytes() == editorial
+    assert {"Proxy", "Proxies"} < set(os.listdir(shoot))
+    (shoot / "Proxy" / "A001.mov").unlink()
+    assert not (shoot / "Proxy" / "A001.mov").exists()
+    assert not (shoot / "A001.editorial.mov").exists()
+
+
+def test_who_stands_in_such_a_folder_sees_what_was_made_in_it(shoot: Path) -> None:
+    run(
+        "sh", "-c", f"cd '{shoot}/Proxy' && echo new > B002.mov && cat B002.mov && ls | grep -x B002.mov && rm B002.mov"
+    )
+    assert os.listdir(shoot / "Proxy") == []
+    os.rmdir(shoot / "Proxy")
+    assert os.listdir(shoot / "Proxy") == ["A001.mov"]
+
+
+def test_those_of_sound_files_are_beside_them(drive: Drive, work: Path) -> None:
+    with wave.open(str(work / "wild.wav"), "wb") as sound:
+        sound.setparams((2, 3, 48_000, 0, "NONE", ""))
+        sound.writeframes(random.Random(1).randbytes(6 * 96_000))
+    _make(drive, work)
+    names = {name.removeprefix("wild.") for name in os.listdir(work)}
+    assert names == {"wav", "thumbnail.mp4", "preview.mp4", "editorial.mov", "poster.jpg"}
+    for name in ("wild.preview.mp4", "wild.editorial.mov"):
+        with av.open(str(work / name)) as container:
+            sound = container.streams.audio[0]
+            assert (sound.start_time, sound.duration, sound.time_base) == (0, 96_000, Fraction(1, 48_000))
 
 
 def test_stills_are_pictures_of_it(shoot: Path) -> None:
@@ -199,6 +237,11 @@ def test_mounts_list_what_they_are_asked_to(tmp_path: Path, card: Path) -> None:
         with drive.soundly("-o", f"list={option}"):
             assert set(os.listdir(drive.main)) - {"cut.edl@conform.mov"} == listed
             assert (drive.main / "Proxy" / "A001.mov").stat().st_size
+    with drive.soundly("-o", "list=all"):
+        (drive.main / "Proxy" / "C003.mov").write_bytes(b"by an editor")
+        assert set(os.listdir(drive.main / "Proxy")) == {"A001.mov", "B002.mov", "C003.mov"}
+        run("rm", "-r", *(drive.main / name for name in os.listdir(drive.main) if "cut.edl" not in name))
+        assert {name for name in os.listdir(drive.main) if "cut.edl" not in name} == set()
     refused = answer("mount", drive.root, drive.mountpoint, "-o", "list=everything")
     assert refused.returncode == 2
     assert "none, siblings, all" in refused.stderr

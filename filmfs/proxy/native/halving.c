@@ -1,0 +1,138 @@
+/* A plane of a picture at a half or a quarter of its size: each point is the mean of a block of points. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FACTOR_MAX 4 /* of points of 12 bits so many by so many have a sum of 16 bits */
+#define BITS_MAX 12
+
+/* The same code for newer processors too; which is chosen when it is loaded. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx2", "default"), optimize("O3")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+
+typedef struct {
+    const uint8_t *bytes;
+    Py_ssize_t stride;
+    bool is_wide; /* two bytes a point */
+} Source;
+
+typedef struct {
+    uint8_t *bytes;
+    Py_ssize_t stride, width, height;
+    bool is_wide;
+} Target;
+
+FOR_EACH_PROCESSOR
+static void add_row(uint16_t *restrict sums, const void *restrict row, Py_ssize_t count, bool is_wide, bool is_first) {
+    const uint8_t *narrow = row;
+    const uint16_t *wide = row;
+    if (is_wide && is_first)
+        memcpy(sums, wide, (size_t)count * 2);
+    else if (is_wide)
+        for (Py_ssize_t x = 0; x < count; x++)
+            sums[x] = (uint16_t)(sums[x] + wide[x]);
+    else if (is_first)
+        for (Py_ssize_t x = 0; x < count; x++)
+            sums[x] = narrow[x];
+    else
+        for (Py_ssize_t x = 0; x < count; x++)
+            sums[x] = (uint16_t)(sums[x] + narrow[x]);
+}
+
+FOR_EACH_PROCESSOR
+static void add_pairs(uint16_t *restrict to, const uint16_t *restrict from, Py_ssize_t count) {
+    for (Py_ssize_t x = 0; x < count; x++) {
+        uint32_t pair;
+        memcpy(&pair, from + 2 * x, sizeof pair);
+        to[x] = (uint16_t)((pair & 0xffff) + (pair >> 16));
+    }
+}
+
+FOR_EACH_PROCESSOR
+static void put_row(void *restrict row, const uint16_t *restrict sums, Py_ssize_t count, bool is_wide, int shift, int most) {
+    uint8_t *narrow = row;
+    uint16_t *wide = row;
+    int half = shift ? 1 << (shift - 1) : 0;
+    if (is_wide)
+        for (Py_ssize_t x = 0; x < count; x++) {
+            int mean = (sums[x] + half) >> shift;
+            wide[x] = (uint16_t)(mean < most ? mean : most);
+        }
+    else
+        for (Py_ssize_t x = 0; x < count; x++) {
+            int mean = (sums[x] + half) >> shift;
+            narrow[x] = (uint8_t)(mean < most ? mean : most);
+        }
+}
+
+/* `sums` and `spare` have room for a row of the source. */
+static void shrink(Source source, Target target, int across, int down, int shift, int most, uint16_t *sums, uint16_t *spare) {
+    for (Py_ssize_t y = 0; y < target.height; y++) {
+        for (int line = 0; line < down; line++)
+            add_row(sums, source.bytes + (y * down + line) * source.stride, target.width * across, source.is_wide, !line);
+        uint16_t *have = sums, *next = spare;
+        for (int left = across; left > 1; left /= 2) {
+            add_pairs(next, have, target.width * left / 2);
+            uint16_t *swapped = have;
+            have = next, next = swapped;
+        }
+        put_row(target.bytes + y * target.stride, have, target.width, target.is_wide, shift, most);
+    }
+}
+
+static bool is_factor(int factor) { return factor == 1 || factor == 2 || factor == FACTOR_MAX; }
+
+/* Whether rows of so many points, each so many bytes from the one before, are within a buffer. */
+static bool fits(Py_buffer *buffer, Py_ssize_t stride, Py_ssize_t width, Py_ssize_t height, bool is_wide) {
+    Py_ssize_t row = width << is_wide;
+    return width > 0 && height > 0 && width < 1 << 20 && height < 1 << 20 && row <= stride &&
+           (!is_wide || stride % 2 == 0) && stride <= buffer->len && (height - 1) <= (buffer->len - row) / stride;
+}
+
+static PyObject *shrink_plane(PyObject *self, PyObject *args) {
+    Py_buffer from, to;
+    Py_ssize_t from_stride, to_stride, width, height;
+    int from_bits, to_bits, across, down;
+    if (!PyArg_ParseTuple(args, "y*niw*ninnii:shrink_plane", &from, &from_stride, &from_bits, &to, &to_stride, &to_bits,
+                          &width, &height, &across, &down))
+        return NULL;
+    Source source = {from.buf, from_stride, from_bits > 8};
+    Target target = {to.buf, to_stride, width, height, to_bits > 8};
+    int shift = from_bits - to_bits + across / 2 + down / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
+    uint16_t *sums = NULL;
+    bool is_right = is_factor(across) && is_factor(down) && from_bits >= 8 && from_bits <= BITS_MAX && to_bits >= 8 &&
+                    to_bits <= from_bits && fits(&to, to_stride, width, height, target.is_wide) &&
+                    fits(&from, from_stride, width * across, height * down, source.is_wide);
+    if (is_right) {
+        size_t row = (size_t)(width * across);
+        sums = malloc(2 * row * sizeof *sums);
+        if (sums) {
+            Py_BEGIN_ALLOW_THREADS
+            shrink(source, target, across, down, shift, (1 << to_bits) - 1, sums, sums + row);
+            Py_END_ALLOW_THREADS
+            free(sums);
+        }
+    }
+    PyBuffer_Release(&from);
+    PyBuffer_Release(&to);
+    if (!is_right) {
+        PyErr_SetString(PyExc_ValueError, "the planes are not as large as it is said, or not to be shrunk so");
+        return NULL;
+    }
+    if (!sums)
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {{"shrink_plane", shrink_plane, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_halving", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__halving(void) { return PyModule_Create(&module); }
