@@ -240,9 +240,11 @@ def main(root: str, workers: int | None = None) -> int:
     """Works through the queue of the archive at `root`; 0 when nothing waits any more or another process is at it."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        with Archive(root, Mode.INGEST) as archive, Local(workers) as executor:
-            for _ in ProxyWork(archive).run(executor):
-                pass
+        with Local(workers) as executor:
+            executor.start()  # which loads while the archive is opened
+            with Archive(root, Mode.INGEST) as archive:
+                for _ in ProxyWork(archive).run(executor):
+                    pass
     except Busy:
         return 0
     except FilmFSError as error:

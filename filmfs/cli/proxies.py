@@ -105,8 +105,10 @@ def make(
             facts: dict[str, Any] = {"queued": numbers, "known": len(films) - len(wanted)}
             output.result(facts, lambda: iter([f"{counted(len(numbers), 'film')} in the queue"]))
             return
-        with _executor(processes, farm, moved or []) as executor:
-            ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
+        ended = {}
+        if numbers:
+            with _executor(processes, farm, moved or []) as executor:
+                ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
         told = [_told(opened, film, ended[number]) for film, number in zip(wanted, numbers, strict=True)]
     left_out = [each for each in told if "error" in each]
     facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
@@ -165,6 +167,7 @@ def _executor(processes: int | None, farm: str, moved: list[str]) -> "Iterator[E
         from filmfs.proxy.executors import Local
 
         with Local(processes) as local:
+            local.start()
             yield local
         return
     from filmfs.proxy.farm import Farm

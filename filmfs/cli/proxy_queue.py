@@ -1,5 +1,6 @@
 """`proxy status` and `proxy cancel`: the queue of proxies."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,17 +9,29 @@ from typing import Annotated, Any
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.archive.queue import ProxyQueue, progress_of
+from filmfs.archive.queue import ProxyQueue, is_worked_on, progress_of
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose
 from filmfs.core.errors import Usage
 from filmfs.core.words import counted
+from filmfs.store.jobs import OPEN
+
+_LOOK_S, _IDLE_S = 0.5, 5.0
 
 
-def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+def status(
+    archive: ArchivePath,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show how far it is until nothing waits.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Say what is in the queue, what is being made, and what became of the last ones."""
     output = Output(as_json, quiet, verbose)
     with Archive(archive, Mode.READ) as opened:
-        jobs = ProxyQueue(opened).jobs()
+        queue = ProxyQueue(opened)
+        if follow:
+            _follow(queue, opened.root, output)
+        jobs = queue.jobs()
         progress = progress_of(opened.root)
     counts = Counter(str(job.state) for job in jobs)
     told: list[dict[str, Any]] = [
@@ -47,6 +60,23 @@ def status(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, ve
                 yield f"{job['job']:>6} {job['state']:<10} {job['place']}" + (f": {why}" if why else "")
 
     output.result({"jobs": told, "counts": dict(counts), "running": running}, lines)
+
+
+def _follow(queue: ProxyQueue, root: str, output: Output) -> None:
+    """Until nothing waits, or nobody has worked through the queue for a while."""
+    waiting = {job.number: job.place for job in queue.jobs() if job.state in OPEN}
+    idle_s = 0.0
+    with output.films(len(waiting)) as bar:
+        while waiting and idle_s < _IDLE_S:
+            progress = progress_of(root)
+            idle_s = 0.0 if is_worked_on(root) else idle_s + _LOOK_S
+            bar.show(progress)
+            time.sleep(_LOOK_S)
+            open_now = {job.number for job in queue.jobs() if job.state in OPEN}
+            for number in waiting.keys() - open_now:
+                bar.end(waiting.pop(number))
+    if waiting:
+        output.remark("nobody works through the queue: mount the archive, or say `filmfs proxy make`")
 
 
 def cancel(

@@ -18,11 +18,15 @@ _CHANNEL = 16  # bytes after its name
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The channels of each part by their names (`R`, `left.R`), and where the header ends."""
+    """The channels of each part by their names (`R`, `left.R`), and where the header ends.
+
+    `chromaticities` of each part are x and y of red, green, blue and white; none where it does not say so.
+    """
 
     channels: tuple[tuple[str, ...], ...]
     flags: int
     end: int
+    chromaticities: tuple[tuple[float, ...], ...] = ()
 
     def find_colours(self) -> tuple[int, str] | None:
         """The first part and layer of it ('' where its channels have none) with R, G and B, or else Y alone."""
@@ -52,9 +56,10 @@ def read_header(data: bytes) -> Header | None:
     if not data.startswith(MAGIC) or len(data) < 8:
         return None
     (flags,) = struct.unpack_from("<I", data, 4)
-    parts, at = [], 8
+    parts, chromaticities, at = [], [], 8
     for _ in range(_PARTS_MAX if flags & _PARTS else 1):
         channels: tuple[str, ...] = ()
+        said: tuple[float, ...] = ()
         for _ in range(_ATTRIBUTES_MAX):
             attribute = attribute_at(data, at)
             if attribute is None:
@@ -62,14 +67,17 @@ def read_header(data: bytes) -> Header | None:
             name, kind, start, at = attribute
             if (name, kind) == (b"channels", b"chlist"):
                 channels = tuple(_channels(data[start:at]))
+            if (name, kind, at - start) == (b"chromaticities", b"chromaticities", 32):
+                said = struct.unpack_from("<8f", data, start)
         if data[at : at + 1] != b"\0":
             return None
         parts.append(channels)
+        chromaticities.append(said)
         at += 1
         if flags & _PARTS and data[at : at + 1] == b"\0":
             at += 1
             break
-    return Header(tuple(parts), flags, at)
+    return Header(tuple(parts), flags, at, tuple(chromaticities))
 
 
 def is_whole(data: bytes, header: Header) -> bool:

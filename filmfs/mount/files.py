@@ -79,6 +79,7 @@ class FileOperations(pyfuse3.Operations):
         if self._is_passed_on(flags, ctx):
             await self.first(self._fs.history.spares.making())
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
+        forget_at_once(self._fs.take_left(), [])
         handle = self._open(made.node, flags & ~os.O_TRUNC, ctx)
         return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(told(made, name))
 

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heapreplace
 from math import ceil
 from typing import Protocol
 
@@ -179,15 +180,23 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[tuple["
 def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0, workers: int = 1) -> list[Span]:
     """All pictures in spans of about `most`, whose lengths but the last's are multiples of `whole` frames.
 
-    They grow shorter towards the end, so that `workers` have done their last ones at about the same time. A span begins
-    where the least is decoded in vain before it: at a picture with which decoding can begin, or a few after it. Where
-    nearly as much would be decoded in vain as the span is long, it is part of the one before.
+    A span begins where the least is decoded in vain before it: at a picture with which decoding can begin, or a few
+    after it. Where nearly as much would be decoded in vain as the span is long, it is part of the one before. Spans are
+    of one length, or shorter towards the end, whichever has `workers` be done earlier.
     """
+    plans = [_cuts(picture, most, whole, workers, grows_less=grows_less) for grows_less in (True, False)]
+    cuts = min(plans, key=lambda plan: _time(picture, plan, workers))
+    ends = [*cuts[1:], picture.frames]
+    return [_span(picture, first, end, neighbours) for first, end in zip(cuts, ends, strict=True)]
+
+
+def _cuts(picture: Picture, most: int, whole: int, workers: int, *, grows_less: bool) -> list[int]:
+    """Where spans begin. `grows_less`: each has a part of what is left."""
     total, at = picture.frames, 0
     cuts = [0]
     while not picture.is_counted:
-        share = total - at if workers == 1 else ceil(_SHARE * (total - at) / workers)
-        step = max(1, min(most, share) // whole) * whole
+        share = _SHARE * (total - at) / workers if grows_less and workers > 1 else Fraction(total, workers)
+        step = max(1, min(most, ceil(share)) // whole) * whole
         about = at + step
         if total - about <= step // 2:
             break
@@ -198,7 +207,17 @@ def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0, wor
         if is_cut:
             cuts.append(cut)
         at = cut if is_cut else about
-    return [_span(picture, first, end, neighbours) for first, end in zip(cuts, [*cuts[1:], total], strict=True)]
+    return cuts
+
+
+def _time(picture: Picture, cuts: list[int], workers: int) -> int:
+    """When the last worker is done, in frames: the longest spans go first, each to who is done earliest."""
+    ends = [*cuts[1:], picture.frames]
+    lengths = [end - _start(picture, first) for first, end in zip(cuts, ends, strict=True)]
+    done = [0] * workers
+    for length in sorted(lengths, reverse=True):
+        heapreplace(done, done[0] + length)
+    return max(done)
 
 
 def _start(picture: Picture, frame: int) -> int:

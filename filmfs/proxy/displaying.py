@@ -1,8 +1,9 @@
 """Images of scene light (OpenEXR) and of printing density (DPX, Cineon) as displays show them: tables, by formula.
 
-Light is taken as it is, exposure 0, for the primaries of BT.709: what is below 0 or above 1 is cut off, and the rest
-coded as sRGB (IEC 61966-2-1: 12.92·L up to 0.0031308, else 1.055·L^(1/2.4) − 0.055). No curve makes room for
-highlights, so that 0.18 is 118 of 255 in every proxy, as in a viewer that is set to sRGB.
+Light is taken as it is, exposure 0; that of other primaries than BT.709's, where the file says so (ACES), becomes that
+of these (`primaries`). What is below 0 or above 1 is cut off, and the rest coded as sRGB (IEC 61966-2-1: 12.92·L up to
+0.0031308, else 1.055·L^(1/2.4) − 0.055). No curve makes room for highlights, so that 0.18 is 118 of 255 in every proxy,
+as in a viewer that is set to sRGB.
 
 Density becomes light first, as Kodak's "Conversion of 10-bit Log Film Data to 8-bit Linear or Video Data" (1995) has
 it: L = (10^((code − 685)·0.002/0.6) − black)/(1 − black); code is of 10 bits, `black` the power at code 95.
@@ -17,6 +18,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from filmfs.proxy.fitting import Chain
+from filmfs.proxy.primaries import Matrix
 
 _FULL = 2
 _FLOATS = {"gbrpf32le": "gbrp16le", "gbrapf32le": "gbrp16le", "grayf32le": "gray16le"}
@@ -45,11 +47,11 @@ class Display:
 
     def __init__(self) -> None:
         self._chain: Chain | None = None
-        self._light = ""
+        self._made: tuple[str, Matrix | None] = "", None
         self._scaler = VideoReformatter()
 
-    def shown(self, frame: "av.VideoFrame", meaning: Meaning) -> "av.VideoFrame":
-        """A picture as it is shown; one that is coded stays."""
+    def shown(self, frame: "av.VideoFrame", meaning: Meaning, matrix: Matrix | None = None) -> "av.VideoFrame":
+        """A picture as it is shown, light multiplied with a matrix before; one that is coded stays."""
         if meaning is Meaning.CODED:
             return frame
         light = _OF_DENSITY
@@ -61,16 +63,18 @@ class Display:
         elif not frame.format.is_rgb and len(frame.planes) > 1:
             frame = self._scaler.reformat(frame, format="gbrp16le", dst_color_range=_FULL)
         frame.color_range = _FULL
-        if self._chain is None or light != self._light or not self._chain.takes(frame):
-            self._chain, self._light = Chain(frame, _steps(frame, light)), light
+        if self._chain is None or self._made != (light, matrix) or not self._chain.takes(frame):
+            self._chain, self._made = Chain(frame, _steps(frame, light, matrix)), (light, matrix)
         (made,) = self._chain.through(frame)
         made.color_range = _FULL
         return made
 
 
-def _steps(frame: "av.VideoFrame", light: str) -> list[tuple[str, str]]:
+def _steps(frame: "av.VideoFrame", light: str, matrix: Matrix | None) -> list[tuple[str, str]]:
     """Filters that look every number up."""
     bits = frame.format.components[0].bits
+    if matrix is not None and len(frame.planes) >= 3:
+        return _steps_of_primaries(bits, light, matrix)
     table = f"'st(0,{light});{_SRGB}'".replace("MOST", str((1 << bits) - 1))
     if frame.format.is_rgb and len(frame.planes) == 1:
         return [("lutrgb", f"r={table}:g={table}:b={table}")]
@@ -81,6 +85,22 @@ def _steps(frame: "av.VideoFrame", light: str) -> list[tuple[str, str]]:
         ("mergeplanes", _planes(*planes) + f":format=yuv444p{depth}"),
         ("lutyuv", f"y={table}:u={table}:v={table}"),
         ("mergeplanes", _planes(0, 1, 2) + f":format=gbrp{depth}"),
+    ]
+
+
+def _steps_of_primaries(bits: int, light: str, matrix: Matrix) -> list[tuple[str, str]]:
+    """The same with light in between: a half of it, so that what is up to 2 counts, then a quarter, then coded."""
+    most, depth = str((1 << bits) - 1), str(bits)
+    halved = f"'st(0,{light});0.5+MOST*clip(ld(0)/2,0,1)'".replace("MOST", most)
+    coded = f"'st(0,4*val/MOST);{_SRGB}'".replace("MOST", most)
+    rows = zip("rgb", matrix, strict=True)
+    mixed = ":".join(f"{to}{of}={by / 2:.9f}" for to, row in rows for of, by in zip("rgb", row, strict=True))
+    as_luma = ("mergeplanes", _planes(0, 1, 2) + f":format=yuv444p{depth}")
+    as_colours = ("mergeplanes", _planes(0, 1, 2) + f":format=gbrp{depth}")
+    return [
+        *(as_luma, ("lutyuv", f"y={halved}:u={halved}:v={halved}"), as_colours),
+        ("colorchannelmixer", mixed),
+        *(as_luma, ("lutyuv", f"y={coded}:u={coded}:v={coded}"), as_colours),
     ]
 
 

@@ -19,11 +19,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from filmfs.core.errors import BadMedia, FilmFSError
+from filmfs.core.errors import BadMedia, FilmFSError, from_os_error
 from filmfs.proxy.tasks import Result, Task, done_before, tell
 
 _SILENCE_S = 120.0
-_ANSWER_S = 30.0
+_LOADING_S, _ENDING_S = 120.0, 10.0
 _TRIES = 2
 _LENGTH = struct.Struct("<I")
 _NUMBER = struct.Struct("<i")
@@ -79,6 +79,8 @@ def carried_out(task: Task, folder: str, advance: Callable[[int], None]) -> Resu
         return tell(task, folder, task.carry_out(folder, advance))
     except FilmFSError as error:
         return error
+    except OSError as error:
+        return from_os_error(error, "making proxies")
 
 
 class _Stem:
@@ -86,7 +88,7 @@ class _Stem:
 
     def __init__(self, nice: int) -> None:
         self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(_ANSWER_S)
+        self._socket.settimeout(_LOADING_S)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "filmfs.proxy.worker", str(nice)],
@@ -97,7 +99,7 @@ class _Stem:
             )
 
     def grow(self) -> tuple[int, socket.socket]:
-        """A worker: its pid, and where it takes tasks and answers. Raises OSError when there can be none."""
+        """A worker: its pid, and where it takes tasks and answers. Raises OSError when there is none."""
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._socket, [_NUMBER.pack(0)], [theirs.fileno()])
@@ -108,7 +110,8 @@ class _Stem:
             raise
 
     def bury(self, pid: int) -> int:
-        """The exit code of a worker that ended, or the signal, negative, that ended it."""
+        """The exit code of a worker that ends, or the signal, negative, that ended it. Raises OSError: it does not."""
+        self._socket.settimeout(_ENDING_S)
         self._socket.sendall(_NUMBER.pack(pid))
         return self._answer()
 
@@ -130,6 +133,7 @@ class _Stem:
 class _Worker:
     pid: int
     socket: socket.socket
+    stem: _Stem
     heard: float
     task: Task | None = None
     tries: int = 0
@@ -163,6 +167,9 @@ class Local:
         """Ends all workers."""
         for worker in list(self._pool):
             self._let_go(worker)
+        self._drop_stem()
+
+    def _drop_stem(self) -> None:
         if self._stem is not None:
             self._stem.close()
             self._stem = None
@@ -202,15 +209,18 @@ class Local:
         return idle or (self._hire() if len(self._pool) < self.workers else None)
 
     def _hire(self) -> _Worker:
-        self.start()
-        assert self._stem is not None
         try:
+            self._stem = self._stem or _Stem(self._nice)
             pid, connection = self._stem.grow()
         except OSError:  # something ended it; another one may do
-            self._stem.close()
-            self._stem = _Stem(self._nice)
-            pid, connection = self._stem.grow()
-        worker = _Worker(pid, connection, time.monotonic())
+            self._drop_stem()
+            try:
+                self._stem = _Stem(self._nice)
+                pid, connection = self._stem.grow()
+            except OSError as error:
+                self._drop_stem()
+                raise from_os_error(error, "starting a process that makes proxies") from None
+        worker = _Worker(pid, connection, self._stem, time.monotonic())
         self._selector.register(connection, selectors.EVENT_READ, worker)
         self._pool.append(worker)
         return worker
@@ -249,15 +259,14 @@ class Local:
         self._selector.unregister(worker.socket)
         worker.socket.close()
         self._pool.remove(worker)
+        if worker.stem is not self._stem:  # its number may be another's by now; it ends, as its connection did
+            return "with what it came from"
         with suppress(ProcessLookupError):
             os.kill(worker.pid, signal.SIGKILL)
-        if self._stem is None:
-            return "nobody knows how"
         try:
             code = self._stem.bury(worker.pid)
         except OSError:  # it waits for a disk, or what it came from is gone too
-            self._stem.close()
-            self._stem = None
+            self._drop_stem()
             return "it does not end"
         return signal.Signals(-code).name if code < 0 else f"exit {code}"
 

@@ -4,8 +4,8 @@ The first pictures are decoded to see what they are. A picture is known by its t
 shows (edit lists applied) is what the proxy will have, each with its own time.
 """
 
-import os
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -148,13 +148,11 @@ def opened(opener: Opener, *, is_known: bool = False) -> "av.container.InputCont
 
 def _is_quicktime(place: str | BinaryIO) -> bool:
     if isinstance(place, str):
-        if not os.path.isfile(place):
-            return False
-        with open(place, "rb") as file:
-            head = file.read(8)
-    else:
-        head = place.read(8)
-        place.seek(0)
+        with suppress(OSError), open(place, "rb") as file:
+            return file.read(8)[4:] in _ATOMS
+        return False
+    head = place.read(8)
+    place.seek(0)
     return head[4:] in _ATOMS
 
 

@@ -22,6 +22,7 @@ from filmfs.media.openexr import is_whole, read_header
 from filmfs.proxy.decoding import Shown, Span
 from filmfs.proxy.displaying import Display, Meaning
 from filmfs.proxy.originals import Colours, Labels, Original, Picture, colours_of, examine, matrix_of
+from filmfs.proxy.primaries import Matrix, to_bt709
 from filmfs.proxy.sources import FrameFiles, Source
 from filmfs.store.containers import FileBytes
 
@@ -52,7 +53,7 @@ def examine_frames(source: FrameFiles) -> Original:
     name = f"image.{image.codec}"
     rate = source.rate or read_image_rate(FileBytes(BytesIO(data)), name) or _RATE
     count = source.frames[-1][0] - source.first + 1
-    frame = Display().shown(image.frame, image.meaning)
+    frame = Display().shown(image.frame, image.meaning, image.matrix)
     is_coded = image.meaning is Meaning.CODED
     picture = Picture(
         0,
@@ -143,7 +144,7 @@ class FramesDecoder:
             return None
         if (image.frame.width, image.frame.height) != self._size:
             return None
-        return self._display.shown(image.frame, image.meaning)
+        return self._display.shown(image.frame, image.meaning, image.matrix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ class _Image:
     frame: "av.VideoFrame"
     meaning: Meaning
     shape: Fraction | None
+    matrix: Matrix | None  # what its light is multiplied with
 
 
 def _bytes(source: Source) -> bytes:
@@ -184,8 +186,9 @@ def _decoded(data: bytes) -> _Image:
     if codec is None:
         raise BadMedia("is no EXR, DPX, TIFF, PNG or JPEG image")
     options = {"err_detect": "explode"} if codec in _STRICT else {}
+    matrix = None
     if codec == "exr":
-        options = _colours_of_exr(data)
+        options, matrix = _colours_of_exr(data)
     context = av.CodecContext.create(codec, "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count, context.options = 1, options
@@ -202,11 +205,11 @@ def _decoded(data: bytes) -> _Image:
         meaning = Meaning.DENSITY
     if frame.format.name.startswith("gray"):  # decoders do not say so of all files
         frame.color_range = _FULL
-    return _Image(codec, frame, meaning, context.sample_aspect_ratio or None)
+    return _Image(codec, frame, meaning, context.sample_aspect_ratio or None, matrix)
 
 
-def _colours_of_exr(data: bytes) -> dict[str, str]:
-    """Options for the decoder, which says nothing of chunks that are not there. Raises BadMedia."""
+def _colours_of_exr(data: bytes) -> tuple[dict[str, str], Matrix | None]:
+    """Options for the decoder, and how its light becomes BT.709's. Raises BadMedia also for chunks that are missing."""
     header = read_header(data)
     if header is None or not is_whole(data, header):
         raise BadMedia("is not whole")
@@ -215,4 +218,5 @@ def _colours_of_exr(data: bytes) -> dict[str, str]:
         names = ", ".join(name for names in header.channels for name in names)
         raise BadMedia(f"has no colours, only {names}")
     part, layer = found
-    return {"part": str(part), **({"layer": layer} if layer else {})}
+    options = {"part": str(part), **({"layer": layer} if layer else {})}
+    return options, to_bt709(header.chromaticities[part])

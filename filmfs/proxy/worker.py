@@ -73,7 +73,8 @@ def main() -> None:
             os.close(descriptors[0])
             orders.sendall(_NUMBER.pack(pid))
         else:
-            _, status = os.waitpid(_NUMBER.unpack(data)[0], 0)
+            (pid,) = _NUMBER.unpack(data)
+            _, status = os.waitpid(pid, 0)
             orders.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(status)))
 
 
@@ -81,15 +82,15 @@ def _work(descriptor: int) -> NoReturn:
     code = 1
     try:
         gc.set_threshold(_GARBAGE)
-        with os.fdopen(descriptor, "rb") as tasks, os.fdopen(os.dup(descriptor), "wb") as answers:
-            serve(tasks, answers)
+        tasks, answers = os.fdopen(descriptor, "rb"), os.fdopen(os.dup(descriptor), "wb")
+        serve(tasks, answers)
         code = 0
     except ConnectionError:  # nobody wants to know any more
         pass
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(code)
+        os._exit(code)  # which ends the connection, so all is said before it is known
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class ChangingTree(VisibleTree):
 
     def change(self, node: NodeId, changes: Changes) -> Attributes:
         """chmod, chown, truncate and utimes in one. Raises ReadOnly, IsADirectory, TooLarge."""
+        node = self._offers.real(node)
         tree, space, file = self._writable(node)
         if changes.size is not None:
             self._opened.truncate(space, file, changes.size)
@@ -83,6 +84,7 @@ class ChangingTree(VisibleTree):
             self._change_xattrs(node, lambda kept: xattrs.without(kept, xattrs.CAPABILITY))
 
     def _change_xattrs(self, node: NodeId, change: Callable[[Kept], Kept]) -> None:
+        node = self._offers.real(node)
         tree, _, _ = self._writable(node)
         inode = self._opened.inode(node)
         kept = get_xattrs(self.history.database, self.history.buffers, inode.xattrs)

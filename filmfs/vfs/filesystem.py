@@ -11,6 +11,7 @@ from typing import Any
 from filmfs.archive import Archive
 from filmfs.core.errors import Corrupt, CrossBranch, Exists, Stale
 from filmfs.core.ids import ROOT_FILE, DraftId, FileId
+from filmfs.proxy.names import FOLDERS
 from filmfs.store.jobs import Job
 from filmfs.store.sealing import Seal
 from filmfs.versioning.buffers import Cut
@@ -21,7 +22,7 @@ from filmfs.versioning.tree import Tree
 from filmfs.vfs.closing import Copying
 from filmfs.vfs.handles import FileHandle
 from filmfs.vfs.lists import Lists
-from filmfs.vfs.namespace import SNAPSHOTS, as_bytes
+from filmfs.vfs.namespace import SNAPSHOTS, as_bytes, as_text
 from filmfs.vfs.nodes import ROOT, VIRTUAL, Attributes, NodeId, Space, attributes_of, node_id, split_node
 from filmfs.vfs.proxied import TreeWithProxies
 from filmfs.vfs.root import MountRoot
@@ -74,16 +75,19 @@ class FileSystem(TreeWithProxies):
         inode = Inode(kind, mode & 0o7777, uid, gid, 1, size, now, now, now, now, rdev=rdev, target=target)
         if kind is Kind.DIRECTORY and directory == ROOT_FILE and name == SNAPSHOTS.encode():
             raise Exists(f"{SNAPSHOTS} is where the branch's history is")
+        self._noted(parent, name)
         file, inode = tree.make(directory, name, inode)
         self.changes += 1
         return attributes_of(node_id(space, file), inode)
 
     def link(self, node: NodeId, parent: NodeId, name: bytes) -> Attributes:
         """Gives a file one more name. Raises CrossBranch between branches."""
-        tree, space, directory = self._place(parent)
         from_space, file = split_node(node)
-        if from_space != space:
+        folder = self._offers.folders.at(parent)
+        if from_space != (split_node(parent)[0] if folder is None else folder.key.space):
             raise CrossBranch("a hard link cannot lead from one branch to another")
+        tree, space, directory = self._place(parent)
+        self._noted(parent, name)
         opened = self._opened.find(space, file)
         if opened is not None:
             opened.publish()
@@ -97,6 +101,7 @@ class FileSystem(TreeWithProxies):
             return
         tree, space, directory = self._writable(parent)
         self._refuse_made(tree, parent, directory, name)
+        self._noted(parent, name)
         self._offers.proxies.leave(space, tree, directory, name)
         file, inode = tree.unlink(directory, name, self.history.clock())
         self._lost(tree, file, inode)
@@ -109,6 +114,7 @@ class FileSystem(TreeWithProxies):
         if self._leaves_folder(tree, space, directory, name):
             return
         self._refuse_made(tree, parent, directory, name)
+        self._noted(parent, name)
         file, inode = tree.rmdir(directory, name, self.history.clock())
         self._lost(tree, file, inode)
 
@@ -120,10 +126,17 @@ class FileSystem(TreeWithProxies):
             self._root.rename(name, new_name, exchange=exchange)
             return
         tree, space, directory = self._writable(parent)
-        to_tree, to_space, to_directory = self._place(to)
-        if name == new_name and self._goes_along(tree, space, directory, name, to_space, to_directory):
-            return
+        if not self._is_to_be_made(to):
+            _, to_space, to_directory = self._writable(to)
+            if name == new_name and self._goes_along(tree, space, directory, name, to_space, to_directory):
+                return
         self._refuse_made(tree, parent, directory, name)
+        tree.get(directory, name)
+        to_tree, to_space, to_directory = self._place(to)
+        self._noted(parent, name)
+        self._noted(to, new_name)
+        if as_text(new_name) in FOLDERS:  # what is known of names in there moves along with the directory
+            self._opened.note_left(to, new_name)
         self._offers.proxies.leave(space, tree, directory, name)
         now = self.history.clock()
         self.changes += 1

@@ -11,6 +11,7 @@ Finding one takes two steps: what `before_…` gives is done in another thread, 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 from filmfs.archive import Archive
@@ -42,7 +43,7 @@ from filmfs.vfs.lists import Lists
 from filmfs.vfs.nodes import Attributes, NodeId, Space, split_node
 from filmfs.vfs.opened import Opened
 from filmfs.vfs.proxies import LABEL, ProxyFiles, ProxyNode, ProxyRecipe
-from filmfs.vfs.proxy_folders import ProxyFolders, is_place
+from filmfs.vfs.proxy_folders import ProxyFolders
 from filmfs.vfs.requests import ProxyRequests
 from filmfs.vfs.sequences import sequence_asked
 from filmfs.vfs.shown import made_of
@@ -112,9 +113,7 @@ class Offers:
                 is_file = name.endswith(_MOVIE) or folder.is_around
                 if is_file and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
                     self.folders.forget(folder.key)
-                work = self._before_children(folder, view, patient=patient)
-                if work is not None or not folder.is_around:
-                    return work
+                return self._before_children(folder, view, patient=patient)
             asked = self._clip_asked(space, view, directory, name)
             if asked is None:
                 return self.requests.before(space, view, directory, name)
@@ -129,18 +128,18 @@ class Offers:
             return None
         view = self._spaces.view(space)
         folder = self._folder_asked(space, view, directory, name)
-        if folder is not None and folder.is_around:
-            with suppress(NotFound):
-                child = self._child(folder.key, name)
-                return child if isinstance(child, Attributes) else None
-        elif folder is not None:
+        if folder is not None:
             held = self.folders.held(folder.key)
             if name.endswith(_MOVIE):
                 return self._movie(space, held)
+            if folder.is_around:
+                child = held.children.get(name)
+                return self._shown(space, child, child.file) if isinstance(child, MadeChild) else None
             if folder.key.kind in FOLDERS and not held.children and not self.proxies.was_left(space, directory, name):
                 return None
             return self.folders.find(self._folder_node(folder, parent, name))
         proxy = self.proxies.find(space, view, directory, name)
+        proxy = proxy or self.proxy_folders.find_in_real(space, view, directory, name)
         if proxy is not None:
             return proxy
         asked = self._clip_asked(space, view, directory, name)
@@ -153,14 +152,11 @@ class Offers:
         """Whether a name that no file has may lead to something."""
         try:
             view = self._spaces.view(space)
-            if not self.may_be(space, directory, name):
-                return False
-            folder = self._folder_asked(space, view, directory, name)
-            return (
-                (folder is not None and not folder.is_around)
+            return self.may_be(space, directory, name) and (
+                self._folder_asked(space, view, directory, name) is not None
                 or self.proxies.find(space, view, directory, name) is not None
+                or self.proxy_folders.find_in_real(space, view, directory, name) is not None
                 or self._clip_asked(space, view, directory, name) is not None
-                or (folder is not None and name in self.folders.children(folder.key))
             )
         except FilmFSError:
             return False
@@ -213,22 +209,41 @@ class Offers:
 
     def is_place_with_some(self, space: Space, directory: FileId, name: bytes) -> bool:
         """Whether a name that no file has is that of a folder of proxies in which there are some."""
-        asked = self._folder_asked(space, self._spaces.view(space), directory, name) if is_place(name) else None
-        return asked is not None and bool(self.folders.children(asked.key))
+        asked = self._folder_asked(space, self._spaces.view(space), directory, name)
+        return asked is not None and asked.key.kind in FOLDERS and bool(self.folders.children(asked.key))
 
     def proxy_at(self, parent: NodeId, name: bytes) -> ProxyNode | None:
         """The proxy that a name leads to which no file has. Raises NotFound and its kind."""
-        folder, found = self.folders.at(parent), None
-        space, directory = split_node(parent) if folder is None else (folder.key.space, folder.key.file)
+        folder = self.folders.at(parent)
         if folder is not None:
-            found = self.find_in(folder, name)
-        else:
-            with suppress(FilmFSError):
-                found = self.find(space, directory, name, parent)
+            found, label = self.find_in(folder, name), folder.key.kind.encode()
+            return self._as_proxy(folder.key.space, folder.key.file, found, label)
+        space, directory = split_node(parent)
+        view = self._spaces.view(space)
+        beside = self.proxies.find(space, view, directory, name)
+        if beside is not None:
+            return self._as_proxy(space, directory, beside, None)
+        place = self.proxy_folders.real_place(view, directory)
+        inside = self.proxy_folders.find_in_real(space, view, directory, name) if place is not None else None
+        return self._as_proxy(space, place[0], inside, place[1].encode()) if place is not None else None
+
+    def _as_proxy(
+        self, space: Space, directory: FileId, found: Attributes | NodeId | None, label: bytes | None
+    ) -> ProxyNode | None:
         made = self.derived.at(found.node) if isinstance(found, Attributes) else None
         if made is None or not isinstance(made.recipe, ProxyRecipe):
             return None
-        return ProxyNode(space, directory, made.key[1], made.attributes[LABEL])
+        return ProxyNode(space, directory, made.key[1], label or made.attributes[LABEL])
+
+    def attributes_of_folder(self, node: NodeId) -> Attributes | None:
+        """What stat tells of a folder as it is now; None when the number is of something else."""
+        folder = self.folders.at(node)
+        if folder is None or not folder.is_place:
+            return self.folders.attributes(node)
+        inode = self._spaces.view(folder.key.space).inode(folder.key.file)
+        if inode is None:
+            raise Stale("the directory is gone")
+        return self.folders.find(replace(folder, inode=inode))
 
     def _clip_asked(self, space: Space, view: View, directory: FileId, name: bytes) -> tuple[ClipRecipe, Found] | None:
         written, proxy = partial(self._is_written, space), partial(self.proxies.as_source, view, directory)

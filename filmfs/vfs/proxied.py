@@ -16,6 +16,17 @@ from filmfs.vfs.nodes import NodeId, Space, node_id, split_node
 class TreeWithProxies(ChangingTree):
     """The tree as programs treat it that know of no proxies. Owned by one thread."""
 
+    def _noted(self, parent: NodeId, name: bytes) -> None:
+        """Something happened under a name; where the kernel has its directory twice, it must look there again too."""
+        real = self._offers.real(parent)
+        if real != parent:
+            self._opened.note_left(real, name)
+
+    def _is_to_be_made(self, node: NodeId) -> bool:
+        """Whether a directory is a folder of proxies that is not there."""
+        folder = self._offers.folders.at(node)
+        return folder is not None and folder.is_place and self._offers.real(node) == node
+
     def _refuse_made(self, tree: Tree, parent: NodeId, directory: FileId, name: bytes) -> None:
         """Raises ReadOnly for a name that no file has and that leads to what is made of one."""
         space, _ = split_node(self._offers.real(parent))
@@ -26,7 +37,7 @@ class TreeWithProxies(ChangingTree):
     def _place(self, parent: NodeId) -> tuple[Tree, Space, FileId]:
         """A directory that something is put into; a folder of proxies that is not there is made for it."""
         folder = self._offers.folders.at(parent)
-        if folder is None or not folder.is_place or self._offers.real(parent) != parent:
+        if folder is None or not self._is_to_be_made(parent):
             return self._writable(parent)
         above = node_id(folder.key.space, folder.key.file)
         inode = self._opened.inode(above)
@@ -51,6 +62,7 @@ class TreeWithProxies(ChangingTree):
         proxy = self._offers.proxy_at(parent, name)
         if proxy is None:
             return False
+        self._noted(parent, name)
         tree, _, _ = self._writable(node_id(proxy.space, proxy.directory))
         node = self._opened.node(proxy.space, proxy.file)
         reference = self._offers.proxies.hide(tree, proxy)

@@ -33,7 +33,7 @@ STILL_SUFFIX = ".jpg"
 _EDITORIAL = "editorial"
 LABEL = b"user.filmfs.proxy"
 HIDDEN = b"user.filmfs.hidden"
-"""An attribute of an original: the names of recipes whose proxies somebody removed in that branch."""
+"""An attribute of an original: labels of proxies that somebody removed in that branch, and folders where one was."""
 _LEFT_S, _LEFT_MAX = 60.0, 1 << 16
 
 
@@ -78,7 +78,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ProxyNode:
-    """A proxy that somebody means: where it is shown, of which file, and under which label."""
+    """A proxy that somebody means: beside which file, in which directory, and under which label.
+
+    The label is a folder's name for one that is meant by its name in there.
+    """
 
     space: Space
     directory: FileId
@@ -96,7 +99,7 @@ class Wanted:
 
 
 class ProxyFiles:
-    """The proxies of a mount. Owned by the thread that owns the tree, but for what `folder` gives."""
+    """The proxies of a mount. Owned by the thread that owns the tree, but for what says otherwise."""
 
     def __init__(self, archive: Archive, derived: Derived) -> None:
         self._database, self._buffers = archive.database, archive.history.buffers
@@ -149,7 +152,7 @@ class ProxyFiles:
         with self._database.read() as transaction:
             found = [
                 shown
-                for entry in _originals(view, directory, of)
+                for entry in originals(view, directory, of)
                 for shown in self._shown(transaction, view, entry, self._labels[label])
                 if (shown.label, shown.suffix) == (label, suffix)
             ]
@@ -166,10 +169,10 @@ class ProxyFiles:
         of, label, suffix = split
         name_of = self._labels[label][0]
         recipe = self._book[name_of]
-        originals = list(_originals(view, directory, of))
-        if len(originals) != 1 or suffix != (recipe.suffix if label == recipe.name else STILL_SUFFIX):
+        found = list(originals(view, directory, of))
+        if len(found) != 1 or suffix != (recipe.suffix if label == recipe.name else STILL_SUFFIX):
             return None
-        inode = view.inode(originals[0].file)
+        inode = view.inode(found[0].file)
         if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
             return None
         content = ContentId(inode.content)
@@ -178,14 +181,14 @@ class ProxyFiles:
             is_there = catalog.find_made_or_adopted(transaction, content, key, recipe.name) is not None
             if is_there or catalog.original_of(transaction, content) is not None:
                 return None
-        return Wanted(content, originals[0], name_of)
+        return Wanted(content, found[0], name_of)
 
     # What programs do that know of no such files
 
     def hide(self, view: View, proxy: "ProxyNode") -> bytes:
         """The attributes of an original, as a reference, with which its proxy is not shown any more."""
         inode = view.get_inode(proxy.file)
-        if proxy.label == _EDITORIAL.encode():
+        if proxy.label == _EDITORIAL.encode() or proxy.label.decode() in FOLDERS:
             self._keep_folders_left(proxy.space, proxy.directory)
         kept = get_xattrs(self._database, self._buffers, inode.xattrs)
         hidden = {*kept.get(HIDDEN, b"").split(), proxy.label}
@@ -267,9 +270,11 @@ class ProxyFiles:
         entry = view.find(directory, split[0].encode(errors="surrogateescape")) if split is not None else None
         return entry.file if entry is not None and entry.kind is Kind.DIRECTORY else None
 
-    def editorial_of(self, transaction: Transaction, view: View, entry: Entry) -> Iterator[Shown]:
-        """The proxy of a file that editors look for, if there is one. In any thread."""
-        return self._shown(transaction, view, entry, self._labels[_EDITORIAL])
+    def editorial_of(self, transaction: Transaction, view: View, entry: Entry, kind: str) -> Iterator[Shown]:
+        """The proxy of a file that editors look for, unless somebody removed it from that folder. In any thread."""
+        for proxy in self._shown(transaction, view, entry, self._labels[_EDITORIAL]):
+            if kind.encode() not in self._hidden(transaction, proxy.inode):
+                yield proxy
 
     def all_of(self, transaction: Transaction, content: ContentId, file: FileId, inode: Inode) -> Iterator[Shown]:
         """The proxies of a content, which are shown for a file or a directory. In any thread."""
@@ -322,7 +327,7 @@ def is_original(entry: Entry) -> bool:
     return entry.kind is Kind.FILE and is_original_name(entry.name.decode(errors="surrogateescape"))
 
 
-def _originals(view: View, directory: FileId, of: str) -> Iterator[Entry]:
+def originals(view: View, directory: FileId, of: str) -> Iterator[Entry]:
     """The files that a proxy's name can mean: `x.mov` itself, else all that are called x with a film's suffix."""
     find = partial(view.find, directory)
     if is_original_name(of) and (entry := find(of.encode(errors="surrogateescape"))) is not None:

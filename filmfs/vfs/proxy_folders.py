@@ -1,12 +1,13 @@
 """Directories of proxies that are not there: those in which editors look for them, and what is beside a sequence.
 
     Proxy/NAME.mov, Proxies/NAME_Proxy.mov   editorial proxies of all that is in a directory; in a real directory of
-                                             that name too, for names that no file in it has
+                                             that name too, for names that no file in it has (found at once)
     sh010.preview.mp4                        beside the directory sh010 of an image sequence
 
 Whoever makes a file in one that is not there makes the directory.
 """
 
+import os
 from collections.abc import Iterator
 from functools import partial
 
@@ -16,21 +17,15 @@ from filmfs.archive.library import Trees
 from filmfs.core.errors import BadMedia, BadTimecode, NotFound
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import shown
-from filmfs.proxy.names import FOLDERS, is_original_name, stem_of
+from filmfs.proxy.names import FOLDERS, stem_of
 from filmfs.store.database import Transaction
-from filmfs.versioning.rows import Kind
+from filmfs.versioning.rows import Entry, Kind
 from filmfs.versioning.view import View
 from filmfs.vfs.folders import FolderAsked, FolderKey, Held, MadeChild, State
-from filmfs.vfs.nodes import NodeId, Space, node_id
-from filmfs.vfs.proxies import ProxyFiles, Shown, is_original
+from filmfs.vfs.nodes import Attributes, NodeId, Space, node_id
+from filmfs.vfs.proxies import ProxyFiles, Shown, is_original, originals
 
-_PLACES = {name.encode() for name in FOLDERS}
 _SEQUENCE = "proxies of a sequence"
-
-
-def is_place(name: bytes) -> bool:
-    """Whether a name is that of a folder in which editors look for proxies."""
-    return name in _PLACES
 
 
 class ProxyFolders:
@@ -55,12 +50,22 @@ class ProxyFolders:
             return FolderAsked(
                 FolderKey(space, sequence, _SEQUENCE), state, view.get_inode(sequence), build, is_around=True
             )
+        return None
+
+    def find_in_real(self, space: Space, view: View, directory: FileId, name: bytes) -> Attributes | None:
+        """The proxy that a name means in a directory that is a real `Proxy` or `Proxies`."""
         place = self.real_place(view, directory)
-        if place is None or not is_original_name(name):
+        stem, suffix = os.path.splitext(name.decode(errors="surrogateescape"))
+        before, after = FOLDERS[place[1]].split("{}") if place is not None else ("", "")
+        if place is None or not (stem.startswith(before) and stem.endswith(after)):
             return None
-        above, kind = place
-        build = partial(self._editorial, directory=above, kind=kind)
-        return FolderAsked(FolderKey(space, above, kind), state, view.get_inode(above), build, is_around=True)
+        of = stem[len(before) : len(stem) - len(after)]
+        with self._database.read() as transaction:
+            for entry in originals(view, place[0], of):
+                for proxy in self._proxies.editorial_of(transaction, view, entry, place[1]):
+                    if proxy.suffix == suffix:
+                        return self._proxies.attributes_through(space, proxy, place[0])
+        return None
 
     def real_place(self, view: View, directory: FileId) -> tuple[FileId, str] | None:
         """Of which directory a real one is the `Proxy` or `Proxies`, and which of both; None if it is neither."""
@@ -78,7 +83,8 @@ class ProxyFolders:
             return
         above, kind = place
         with self._database.read() as transaction:
-            for name, proxy in self._editorial_in(transaction, view, above, kind):
+            found = {name: proxy for name, _, proxy in self._editorial_in(transaction, view, above, kind)}
+            for name, proxy in found.items():
                 if view.find(directory, name) is None:
                     yield name, self._proxies.attributes_through(space, proxy, above).node
 
@@ -89,16 +95,18 @@ class ProxyFolders:
 
     def _editorial(self, trees: Trees, directory: FileId, kind: str) -> Held:
         with trees() as view, self._database.read() as transaction:
-            found = self._editorial_in(transaction, view, directory, kind)
-            return Held({name: _as_child(proxy) for name, proxy in found})
+            found = list(self._editorial_in(transaction, view, directory, kind))
+            contents = {entry.file: proxy.inode.content for _, entry, proxy in found}
+            films = {file: ContentId(content) for file, content in contents.items() if isinstance(content, bytes)}
+        return Held({name: _as_child(proxy) for name, _, proxy in found}, films=films)
 
     def _editorial_in(
         self, transaction: Transaction, view: View, directory: FileId, kind: str
-    ) -> Iterator[tuple[bytes, Shown]]:
+    ) -> Iterator[tuple[bytes, Entry, Shown]]:
         for entry in filter(is_original, view.entries(directory)):
             stem = FOLDERS[kind].format(stem_of(entry.name.decode(errors="surrogateescape")))
-            for proxy in self._proxies.editorial_of(transaction, view, entry):
-                yield f"{stem}{proxy.suffix}".encode(errors="surrogateescape"), proxy
+            for proxy in self._proxies.editorial_of(transaction, view, entry, kind):
+                yield f"{stem}{proxy.suffix}".encode(errors="surrogateescape"), entry, proxy
 
     def _of_sequence(self, trees: Trees, directory: FileId) -> Held:
         """Raises NotFound where there is no sequence."""

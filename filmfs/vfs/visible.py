@@ -75,12 +75,15 @@ class VisibleTree:
             return self.attributes(parent), True
         if name == b"..":
             return self.attributes(self._parent(parent)), True
-        parent = self._offers.real(parent)
+        real = self._offers.real(parent)
+        if real != parent:
+            found, is_as_given = self.lookup(real, name)
+            return found._replace(stable=False), is_as_given  # the kernel has this directory twice
         space, file = split_node(parent)
         folder = self._offers.folders.at(parent)
         if folder is not None:
-            found = self._offers.find_in(folder, name)
-            return (found if isinstance(found, Attributes) else self.attributes(found)), True
+            child = self._offers.find_in(folder, name)
+            return (child if isinstance(child, Attributes) else self.attributes(child)), True
         if space == VIRTUAL:
             target = self.namespace.find(self._virtual.folder(parent).path, as_text(name))
             if target is None:
@@ -128,16 +131,14 @@ class VisibleTree:
     def _has_offers(self, space: Space) -> bool:
         return space != VIRTUAL and self._spaces.door(space) != PLAIN
 
-    def offers(self, parent: NodeId, name: bytes) -> bool:
-        """Whether a name that no file has leads to what is made of a file."""
-        space, file = split_node(parent)
-        return self._has_offers(space) and self._offers.has(space, file, name)
-
     def attributes(self, node: NodeId) -> Attributes:
         """What stat tells. Raises Stale."""
         space, file = split_node(node)
         if space == VIRTUAL:
-            made = self._offers.derived.attributes(node) or self._offers.folders.attributes(node)
+            real = self._offers.real(node)
+            if real != node:  # somebody still holds the folder that was found before it was made
+                return self.attributes(real)._replace(node=node, stable=False)
+            made = self._offers.derived.attributes(node) or self._offers.attributes_of_folder(node)
             return made or self._virtual.attributes(node)
         return self._attributes(node, space, file, self._spaces.view(space))
 

@@ -69,7 +69,7 @@ def proxies(place: Place) -> Outcome:
 def proxies_beside(place: Place) -> Outcome:
     """Reading a file through the mount while the queue of proxies is worked through, against when it is empty."""
     directory, outcome = place.fresh("proxies_beside"), Outcome()
-    film = _film(directory, CODECS[0], 2 if place.quick else 4 * _SECONDS)
+    film = _film(directory, CODECS[0], 2 if place.quick else _SECONDS)
     with Mounted(directory) as mounted:
         mounted.add(film)
         large = mounted.main / "large"

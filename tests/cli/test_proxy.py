@@ -2,13 +2,15 @@
 
 import json
 import os
+import subprocess
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from filmfs.core import errors
-from tests.drive import Drive, answer
+from tests.drive import FILMFS, Drive, answer
 from tests.proxy.numbered import Numbered, seen
 from tests.proxy.test_damage import damage
 
@@ -50,6 +52,44 @@ def test_the_same_content_is_proxied_once(shoot: Drive) -> None:
     assert [each["place"] for each in facts["films"]] == ["main:again/copy.mov", "main:broken.mov"]
     listed = shoot.facts("proxy list", "main:")["films"]
     assert [len(each["proxies"]) for each in listed] == [3, 0, 3]
+
+
+def test_a_full_disk_is_told_in_a_line_and_what_waits_is_made_when_there_is_room(tmp_path: Path, card: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        drive = Drive(disk)
+        drive.filmfs("add", card / "scene.mov")
+        ballast = disk / "ballast"
+        with suppress(OSError), open(ballast, "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        os.truncate(ballast, ballast.stat().st_size - 200_000)
+        done = answer("proxy", "make", drive.root, "main:")
+        assert done.returncode == errors.NoSpace.exit_code
+        assert "Traceback" not in done.stderr
+        assert "No space left" in done.stderr.splitlines()[-1]
+        ballast.unlink()
+        done = answer("proxy", "make", drive.root, "main:")
+        assert (done.returncode, len(drive.facts("proxy list", "main:")["films"][0]["proxies"])) == (0, 3)
+        drive.assert_sound()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_who_follows_the_queue_is_told_when_nothing_waits_any_more(shoot: Drive) -> None:
+    shoot.filmfs("proxy make", "main:", "--later")
+    alone = answer("proxy", "status", shoot.root, "--follow")
+    assert "nobody works through the queue" in alone.stderr
+    with subprocess.Popen([*FILMFS, "proxy", "status", shoot.root, "-f", "--json"], stdout=subprocess.PIPE) as follower:
+        answer("proxy", "make", shoot.root, "main:")
+        told, _ = follower.communicate(timeout=60)
+    assert json.loads(told)["counts"] == {"done": 1, "failed": 1}
 
 
 def test_a_plan_makes_nothing(shoot: Drive) -> None:

@@ -79,7 +79,9 @@ def test_a_program_that_writes_into_such_a_folder_makes_it_a_real_one(shoot: Pat
     assert {"Proxy", "Proxies"} < set(os.listdir(shoot))
     (shoot / "Proxy" / "A001.mov").unlink()
     assert not (shoot / "Proxy" / "A001.mov").exists()
-    assert not (shoot / "A001.editorial.mov").exists()
+    assert (shoot / "A001.editorial.mov").exists()
+    (shoot / "A001.editorial.mov").unlink()
+    assert not (shoot / "Proxies" / "A001_Proxy.mov").exists()
 
 
 def test_who_stands_in_such_a_folder_sees_what_was_made_in_it(shoot: Path) -> None:

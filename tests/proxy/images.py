@@ -12,6 +12,9 @@ from filmfs.media.openexr import read_header
 from filmfs.proxy.sources import FrameFiles, OnDisk, frame_files
 from tests.proxy.numbered import Numbered
 
+AP1 = (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)
+"""Chromaticities of ACEScg (SMPTE ST 2065-1's white)."""
+
 
 @dataclass(frozen=True)
 class Frames:

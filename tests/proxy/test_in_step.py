@@ -1,5 +1,6 @@
 """Proxies are in step with their originals: every picture, every time, the time code, the sound to the sample."""
 
+import subprocess
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +62,26 @@ FILMS = {
     "Motion JPEG": Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True),
     "RGB": Numbered(codec="qtrle", pixels="rgb24"),
     "one frame": Numbered(frames=1, tracks=()),
+    "fragments": replace(H264, container={"movflags": "frag_keyframe+delay_moov"}, options={"bf": "2"}),
+    "fragments without an edit list": replace(
+        H264, container={"movflags": "frag_keyframe+empty_moov+default_base_moof"}, options={"bf": "0"}, tracks=()
+    ),
+    "4:4:4 of 12 bits": Numbered(codec="prores_ks", pixels="yuv444p10le", options={"profile": "4444"}),
+    "DNxHR HQX": Numbered(codec="dnxhd", pixels="yuv422p10le", options={"profile": "dnxhr_hqx"}),
+    "DNxHR 444 in MXF": Numbered(".mxf", "dnxhd", "yuv444p10le", options={"profile": "dnxhr_444"},
+                                 tracks=(Track("pcm_s24le"),)),
+    "JPEG 2000": Numbered(codec="jpeg2000", pixels="yuv422p10le", frames=30),
+    "DV": Numbered(codec="dvvideo", pixels="yuv420p", rate=Fraction(25), size=(720, 576), shape=Fraction(16, 15),
+                   tracks=(Track("pcm_s16le", "stereo"),)),
+    "uncompressed": Numbered(codec="v210", pixels="yuv422p10le", size=(320, 180)),
+    "FFV1": Numbered(".mkv", "ffv1", "yuv422p10le", timecode=None, rate=Fraction(25), tracks=(Track("pcm_s24le"),)),
+    "AVI": Numbered(".avi", "mjpeg", "yuvj422p", is_full=True, timecode=None, tracks=(Track("pcm_s16le", "stereo"),)),
+    "VP9": Numbered(".webm", "libvpx-vp9", "yuv420p", timecode=None, rate=Fraction(25),
+                    options={"deadline": "realtime", "cpu-used": "8"}, tracks=()),
+    "AV1": Numbered(".mp4", "libsvtav1", "yuv420p", tracks=(),
+                    options={"preset": "8", "crf": "5", "svtav1-params": "lp=1"}),
+    "ProRes, interlaced": Numbered(codec="prores_ks", rate=Fraction(25), options={"flags": "+ilme+ildct"}),
+    "120 fps": replace(H264, rate=Fraction(120), frames=150, timecode=None),
 }  # fmt: skip
 
 
@@ -75,6 +96,21 @@ def test_proxies_are_in_step(name: str, tmp_path: Path) -> None:
         assert_in_step(seen(rendition.path), original, rendition.recipe, film)
         if original.tracks and rendition.recipe.channels_max is not None:
             assert declared(rendition.path) == len(original.tracks[0].samples[0])
+
+
+@pytest.mark.needs("ffmpeg")
+@pytest.mark.parametrize("bf", ["0", "3"])
+def test_a_clip_that_begins_within_a_group_is_in_step(bf: str, tmp_path: Path) -> None:
+    film = replace(H264, group=40, frames=100, options={"bf": bf, "preset": "fast"}, timecode=None)
+    path, clip = film.write(tmp_path / "original"), tmp_path / "clip.mp4"
+    cut = ["-v", "error", "-ss", "0.75", "-i", path, "-t", "2", "-c", "copy", clip]
+    subprocess.run(["ffmpeg", *cut], check=True)
+    original = seen(clip)
+    assert original.numbers[0] == 18  # its edit list begins there, in the middle of a group
+    for rendition in proxies(clip, tmp_path).renditions:
+        made = seen(rendition.path)
+        assert (made.numbers, made.times) == (original.numbers, original.times)
+        assert_sounds_alike(made, original, rendition.recipe, Fraction(0))
 
 
 @pytest.mark.parametrize("recipe", [EDITORIAL_PRORES, EDITORIAL_H264], ids=["ProRes", "H.264"])

@@ -19,10 +19,11 @@ from filmfs.proxy.decoding import plan_spans
 from filmfs.proxy.displaying import Display, Meaning
 from filmfs.proxy.executors import Executor, InThisProcess, Local
 from filmfs.proxy.making import Making, make
+from filmfs.proxy.primaries import to_bt709
 from filmfs.proxy.recipes import EDITORIAL, PREVIEW, THUMBNAIL
 from filmfs.proxy.sequences import FramesDecoder, examine_frames
 from filmfs.proxy.sources import FrameFiles, OnDisk
-from tests.proxy.images import Frames, attribute, dpx_with, encoded, exr_with, in_folder, levels
+from tests.proxy.images import AP1, Frames, attribute, dpx_with, encoded, exr_with, in_folder, levels
 from tests.proxy.numbered import number_in, seen
 
 PNG = Frames(".png", "png", "rgb24")
@@ -226,6 +227,29 @@ def test_light_is_shown_as_srgb_and_cut_off_at_its_ends(form: str, tmp_path: Pat
     expected = [_srgb(value) for value in values]
     assert shown == pytest.approx(expected, abs=0.001)
     assert round(255 * shown[3]) == 118
+
+
+@pytest.mark.parametrize("form", ["half", "float"])
+@pytest.mark.parametrize("colour", [(0.2, 0.4, 0.1), (0.18, 0.18, 0.18), (0.9, 0.05, 0.02), (0.01, 0.02, 0.03)])
+def test_light_of_other_primaries_becomes_that_of_bt709(
+    form: str, colour: tuple[float, float, float], tmp_path: Path
+) -> None:
+    red, green, blue = colour
+    frame = av.VideoFrame(32, 32, "gbrpf32le")
+    for plane, value in zip(frame.planes, (green, blue, red), strict=True):
+        plane.update(struct.pack("<f", value) * (plane.buffer_size // 4))
+    said = attribute("chromaticities", "chromaticities", struct.pack("<8f", *AP1))
+    (tmp_path / "a.1.exr").write_bytes(exr_with(encoded("exr", frame, {"format": form}), said))
+    source = in_folder(tmp_path)
+    picture = examine_frames(source).picture
+    assert picture is not None
+    (span,) = plan_spans(picture, 1, 1)
+    (shown,) = FramesDecoder(source, picture).pictures(span)
+    made = [struct.unpack_from("<H", bytes(plane))[0] / 65535 for plane in shown.frame.planes]
+    matrix = to_bt709(AP1)
+    assert matrix is not None
+    light = [sum(by * of for by, of in zip(row, colour, strict=True)) for row in matrix]
+    assert [made[2], made[0], made[1]] == pytest.approx([_srgb(max(0.0, each)) for each in light], abs=0.002)
 
 
 def test_what_is_no_number_is_black_and_infinity_white() -> None:

@@ -9,6 +9,7 @@
 
 #define FACTOR_MAX 4 /* of points of 12 bits so many by so many have a sum of 16 bits */
 #define BITS_MAX 12
+#define SIDE_MAX (1 << 20)
 
 /* The same code for newer processors too; which is chosen when it is loaded. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -91,9 +92,10 @@ static bool is_factor(int factor) { return factor == 1 || factor == 2 || factor 
 
 /* Whether rows of so many points, each so many bytes from the one before, are within a buffer. */
 static bool fits(Py_buffer *buffer, Py_ssize_t stride, Py_ssize_t width, Py_ssize_t height, bool is_wide) {
-    Py_ssize_t row = width << is_wide;
-    return width > 0 && height > 0 && width < 1 << 20 && height < 1 << 20 && row <= stride &&
-           (!is_wide || stride % 2 == 0) && stride <= buffer->len && (height - 1) <= (buffer->len - row) / stride;
+    if (width <= 0 || height <= 0 || width >= SIDE_MAX || height >= SIDE_MAX)
+        return false;
+    Py_ssize_t row = is_wide ? 2 * width : width;
+    return row <= stride && (!is_wide || stride % 2 == 0) && stride <= buffer->len && (height - 1) <= (buffer->len - row) / stride;
 }
 
 static PyObject *shrink_plane(PyObject *self, PyObject *args) {
@@ -105,12 +107,12 @@ static PyObject *shrink_plane(PyObject *self, PyObject *args) {
         return NULL;
     Source source = {from.buf, from_stride, from_bits > 8};
     Target target = {to.buf, to_stride, width, height, to_bits > 8};
-    int shift = from_bits - to_bits + across / 2 + down / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
     uint16_t *sums = NULL;
     bool is_right = is_factor(across) && is_factor(down) && from_bits >= 8 && from_bits <= BITS_MAX && to_bits >= 8 &&
                     to_bits <= from_bits && fits(&to, to_stride, width, height, target.is_wide) &&
                     fits(&from, from_stride, width * across, height * down, source.is_wide);
     if (is_right) {
+        int shift = from_bits - to_bits + across / 2 + down / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
         size_t row = (size_t)(width * across);
         sums = malloc(2 * row * sizeof *sums);
         if (sums) {
