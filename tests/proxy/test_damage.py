@@ -8,6 +8,7 @@ import av
 import pytest
 
 from filmfs.core.errors import BadMedia
+from filmfs.proxy.executors import Local
 from tests.proxy.making import proxies
 from tests.proxy.numbered import Numbered, Track, seen
 
@@ -34,6 +35,23 @@ def test_a_damaged_frame_is_shown_as_something_and_told(name: str, tmp_path: Pat
         assert len(shown.numbers) == 48
         intact = [number for number in range(48) if not DAMAGED <= number < DAMAGED + 12]
         assert [shown.numbers[number] for number in intact] == intact
+
+
+@pytest.mark.parametrize("name", ["ProRes", "DNxHR", "MPEG-2", "H.264"])
+@pytest.mark.parametrize(("first", "end"), [(0, 60), (50, 110), (80, 144)])
+def test_a_damage_that_is_longer_than_a_worker_s_share_costs_its_own_frames_alone(
+    name: str, first: int, end: int, tmp_path: Path
+) -> None:
+    path = replace(CODECS[name], frames=144).write(tmp_path / "original")
+    wipe(path, first, end)
+    with Local(3) as workers:
+        made = proxies(path, tmp_path, executor=workers)
+    lost = set(range(first, min(144, -(-end // 12) * 12)))  # to the end of its group
+    assert set(range(first, end)) <= set(made.damaged) <= lost
+    for rendition in made.renditions:
+        shown = seen(rendition.path)
+        assert len(shown.numbers) == 144
+        assert [shown.numbers[number] for number in range(144) if number not in lost] == sorted({*range(144)} - lost)
 
 
 def test_lost_sound_is_silence_and_what_follows_is_where_it_was(tmp_path: Path) -> None:
@@ -84,6 +102,17 @@ def test_a_film_whose_pictures_are_all_damaged_is_refused(tmp_path: Path) -> Non
         damage(path, number)
     with pytest.raises(BadMedia):
         proxies(path, tmp_path)
+
+
+def wipe(path: Path, first: int, end: int) -> None:
+    """Zeros in the place of pictures."""
+    with av.open(str(path)) as container:
+        packets = sorted((each for each in container.demux(video=0) if each.size), key=lambda each: each.pts)
+        places = [(each.pos, each.size) for each in packets[first:end]]
+    with open(path, "r+b") as file:
+        for at, size in places:
+            file.seek(at)
+            file.write(bytes(size))
 
 
 def damage(path: Path, number: int) -> None:
