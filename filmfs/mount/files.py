@@ -79,7 +79,7 @@ class FileOperations(pyfuse3.Operations):
         if self._is_passed_on(flags, ctx):
             await self.first(self._fs.history.spares.making())
         made = self._fs.make(NodeId(parent_inode), name, Kind.FILE, mode, ctx.uid, ctx.gid)
-        forget_at_once(self._fs.take_left(), [])
+        self.forget_moved()
         handle = self._open(made.node, flags & ~os.O_TRUNC, ctx)
         return FileInfo(fh=FileHandleT(handle), keep_cache=True), entry(told(made, name))
 
@@ -231,6 +231,11 @@ class FileOperations(pyfuse3.Operations):
             self._fs.stays_uncut(node)
         if isinstance(error, Stale):
             self._forget_left(node)
+
+    def forget_moved(self) -> None:
+        """Names that lead elsewhere by what was just done, besides those that the kernel knows of."""
+        left = self._fs.take_left()
+        forget_at_once(left, {parent for parent, _ in left})
 
     def _forget_left(self, node: NodeId) -> None:
         """Other names of a file that got another node must be looked up again too, and what is known of the old one."""

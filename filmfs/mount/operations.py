@@ -24,7 +24,6 @@ from pyfuse3 import (
 )
 
 from filmfs.core.paths import is_only_spelling, spellings
-from filmfs.mount.caches import forget_at_once
 from filmfs.mount.files import FileOperations
 from filmfs.mount.native import OWN_NAME
 from filmfs.mount.quick import listed, look_up
@@ -79,21 +78,21 @@ class Operations(FileOperations):
         if kind is None:
             raise pyfuse3.FUSEError(errno.EINVAL)
         made = self._fs.make(NodeId(parent_inode), name, kind, mode, ctx.uid, ctx.gid, rdev=rdev)
-        self._forget_moved()
+        self.forget_moved()
         return entry(told(made, name))
 
     @answers_at_once((0, 1))
     def mkdir(self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext) -> EntryAttributes:
         author = _user_name(ctx.uid)
         made = self._fs.make(NodeId(parent_inode), name, Kind.DIRECTORY, mode, ctx.uid, ctx.gid, author=author)
-        self._forget_moved()
+        self.forget_moved()
         return entry(told(made, name))
 
     @answers_at_once((0, 1))
     def symlink(self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext) -> EntryAttributes:
         parent = NodeId(parent_inode)
         made = self._fs.make(parent, name, Kind.SYMLINK, 0o777, ctx.uid, ctx.gid, target=target)
-        self._forget_moved()
+        self.forget_moved()
         return entry(told(made, name))
 
     @answers_at_once(0, (1, 2))
@@ -101,7 +100,7 @@ class Operations(FileOperations):
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
         made = self._fs.link(NodeId(inode), NodeId(new_parent_inode), new_name)
-        self._forget_moved()
+        self.forget_moved()
         return entry(told(made, new_name))
 
     @answers_at_once((0, 1))
@@ -206,11 +205,7 @@ class Operations(FileOperations):
         """What happened under one spelling of a name must show under those that the kernel may have kept."""
         for other in spellings(name) - {name}:
             pyfuse3.invalidate_entry_async(parent, FileNameT(other), ignore_enoent=True)
-        self._forget_moved()
-
-    def _forget_moved(self) -> None:
-        """Names that lead elsewhere by what was just done, besides those that the kernel knows of."""
-        forget_at_once(self._fs.take_left(), [])
+        self.forget_moved()
 
 
 def _user_name(uid: int) -> str:

@@ -22,6 +22,7 @@ from filmfs.proxy.looking import Opener, packets_of
 from filmfs.proxy.originals import Picture, opened
 
 _VAIN_MAX = 6  # a span may have a sixth of its length decoded in vain before it
+_LEAST = 12  # frames of a span: each opens the original anew
 _SHARE = Fraction(3, 4)  # of what is left, for all workers together
 _BACK_S = Fraction(1)  # how much earlier it is sought when the container went too far
 
@@ -196,7 +197,7 @@ def _cuts(picture: Picture, most: int, whole: int, workers: int, *, grows_less: 
     cuts = [0]
     while not picture.is_counted:
         share = _SHARE * (total - at) / workers if grows_less and workers > 1 else Fraction(total, workers)
-        step = max(1, min(most, ceil(share)) // whole) * whole
+        step = max(1, min(most, max(_LEAST, ceil(share))) // whole) * whole
         about = at + step
         if total - about <= step // 2:
             break

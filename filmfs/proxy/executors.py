@@ -25,6 +25,7 @@ from filmfs.proxy.tasks import Result, Task, done_before, tell
 _SILENCE_S = 120.0
 _LOADING_S, _ENDING_S = 120.0, 10.0
 _TRIES = 2
+_STARTING = "starting a process that makes proxies"
 _LENGTH = struct.Struct("<I")
 _NUMBER = struct.Struct("<i")
 # glibc gives memory of this size back at once and takes it anew for each picture, in small pages: each costs 3 %.
@@ -132,6 +133,7 @@ class _Stem:
 @dataclass(slots=True)
 class _Worker:
     pid: int
+    handle: int  # a pidfd: the number may be another process's one day
     socket: socket.socket
     stem: _Stem
     heard: float
@@ -161,7 +163,10 @@ class Local:
 
     def start(self) -> None:
         """Has the workers made ready."""
-        self._stem = self._stem or _Stem(self._nice)
+        try:
+            self._stem = self._stem or _Stem(self._nice)
+        except OSError as error:
+            raise from_os_error(error, _STARTING) from None
 
     def close(self) -> None:
         """Ends all workers."""
@@ -219,8 +224,8 @@ class Local:
                 pid, connection = self._stem.grow()
             except OSError as error:
                 self._drop_stem()
-                raise from_os_error(error, "starting a process that makes proxies") from None
-        worker = _Worker(pid, connection, self._stem, time.monotonic())
+                raise from_os_error(error, _STARTING) from None
+        worker = _Worker(pid, os.pidfd_open(pid), connection, self._stem, time.monotonic())
         self._selector.register(connection, selectors.EVENT_READ, worker)
         self._pool.append(worker)
         return worker
@@ -259,10 +264,11 @@ class Local:
         self._selector.unregister(worker.socket)
         worker.socket.close()
         self._pool.remove(worker)
-        if worker.stem is not self._stem:  # its number may be another's by now; it ends, as its connection did
+        with suppress(OSError):
+            signal.pidfd_send_signal(worker.handle, signal.SIGKILL)
+        os.close(worker.handle)
+        if worker.stem is not self._stem:
             return "with what it came from"
-        with suppress(ProcessLookupError):
-            os.kill(worker.pid, signal.SIGKILL)
         try:
             code = self._stem.bury(worker.pid)
         except OSError:  # it waits for a disk, or what it came from is gone too

@@ -35,6 +35,11 @@ def is_original_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _FILMS | _SOUNDS
 
 
+def film_first(name: str) -> tuple[bool, str]:
+    """A key that sorts names of films before those of sound files: of one stem the film is the original."""
+    return os.path.splitext(name)[1].lower() in _SOUNDS, name
+
+
 def is_original_key(name: bytes) -> bool:
     """The same for a name in bytes, of which there may be many."""
     return name[name.rfind(b".") :].lower() in _KEYS

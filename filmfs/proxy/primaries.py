@@ -39,7 +39,7 @@ def _white(said: Chromaticities) -> Row:
 
 
 def _to_xyz(said: Chromaticities) -> Matrix | None:
-    if any(abs(y) < _LEAST for y in said[1::2]):
+    if abs(said[7]) < _LEAST:
         return None
     columns = [(said[at], said[at + 1], 1 - said[at] - said[at + 1]) for at in (0, 2, 4)]
     primaries: Matrix = tuple(zip(*columns, strict=True))  # type: ignore[assignment]

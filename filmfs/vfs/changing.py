@@ -21,7 +21,7 @@ class ChangingTree(VisibleTree):
 
     def change(self, node: NodeId, changes: Changes) -> Attributes:
         """chmod, chown, truncate and utimes in one. Raises ReadOnly, IsADirectory, TooLarge."""
-        node = self._offers.real(node)
+        asked, node = node, self._offers.real(node)
         tree, space, file = self._writable(node)
         if changes.size is not None:
             self._opened.truncate(space, file, changes.size)
@@ -43,7 +43,7 @@ class ChangingTree(VisibleTree):
         if opened is not None and "mtime" in fields:
             opened.set_mtime(fields["mtime"])
         self.changes += 1
-        return self.attributes(node)
+        return self.attributes(asked)
 
     def demote(self, node: NodeId) -> bool:
         """Takes set-user-ID and its kind from a file that somebody writes to who may not keep them; if it had them."""

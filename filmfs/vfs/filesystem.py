@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from filmfs.archive import Archive
-from filmfs.core.errors import Corrupt, CrossBranch, Exists, Stale
+from filmfs.core.errors import Corrupt, CrossBranch, Exists, NotFound, Stale
 from filmfs.core.ids import ROOT_FILE, DraftId, FileId
+from filmfs.core.paths import shown
 from filmfs.proxy.names import FOLDERS
 from filmfs.store.jobs import Job
 from filmfs.store.sealing import Seal
@@ -78,7 +79,7 @@ class FileSystem(TreeWithProxies):
         self._noted(parent, name)
         file, inode = tree.make(directory, name, inode)
         self.changes += 1
-        return attributes_of(node_id(space, file), inode)
+        return self._told_of(parent, attributes_of(node_id(space, file), inode))
 
     def link(self, node: NodeId, parent: NodeId, name: bytes) -> Attributes:
         """Gives a file one more name. Raises CrossBranch between branches."""
@@ -93,7 +94,7 @@ class FileSystem(TreeWithProxies):
             opened.publish()
         tree.link(file, directory, name, self.history.clock())
         self.changes += 1
-        return self.attributes(self._opened.node(space, file))
+        return self._told_of(parent, self.attributes(self._opened.node(space, file)))
 
     def unlink(self, parent: NodeId, name: bytes) -> None:
         """Takes a name away; a file that is open keeps its bytes until it is closed. A proxy is hidden."""
@@ -116,6 +117,7 @@ class FileSystem(TreeWithProxies):
         self._refuse_made(tree, parent, directory, name)
         self._noted(parent, name)
         file, inode = tree.rmdir(directory, name, self.history.clock())
+        self._offers.proxies.forget_left(space, directory, name)
         self._lost(tree, file, inode)
 
     def rename(
@@ -132,11 +134,15 @@ class FileSystem(TreeWithProxies):
                 return
         self._refuse_made(tree, parent, directory, name)
         tree.get(directory, name)
+        if exchange and self._is_to_be_made(to):
+            raise NotFound(f"there is no {shown(new_name)!r} to exchange it with")
         to_tree, to_space, to_directory = self._place(to)
         self._noted(parent, name)
         self._noted(to, new_name)
         if as_text(new_name) in FOLDERS:  # what is known of names in there moves along with the directory
             self._opened.note_left(to, new_name)
+        if exchange and as_text(name) in FOLDERS:
+            self._opened.note_left(parent, name)
         self._offers.proxies.leave(space, tree, directory, name)
         now = self.history.clock()
         self.changes += 1
@@ -269,7 +275,8 @@ class FileSystem(TreeWithProxies):
 
     def others(self, node: NodeId) -> list[NodeId]:
         """Other nodes that show the same file, or what it was: what the kernel knows of them is old after a change."""
-        return self._opened.others(node)
+        real = self._offers.real(node)
+        return [real, *self._opened.others(real)] if real != node else self._opened.others(node)
 
     def take_left(self) -> list[tuple[NodeId, bytes]]:
         """Names, with their directories, that lead to another node since the last call."""

@@ -164,6 +164,15 @@ class Folders:
         with self._lock:
             self._let_go(key)
 
+    def drop(self, key: FolderKey, name: bytes) -> None:
+        """One of its children is not there any more."""
+        with self._lock:
+            built = self._built.get(key)
+            if built is not None and isinstance(built.outcome, Held) and name in built.outcome.children:
+                left = {each: child for each, child in built.outcome.children.items() if each != name}
+                self._built[key] = replace(built, outcome=replace(built.outcome, children=left))
+                self._children -= 1
+
     def children(self, key: FolderKey) -> Children:
         """The children of a folder. Raises as `held`."""
         return self.held(key).children

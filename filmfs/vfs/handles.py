@@ -36,9 +36,13 @@ class FileHandle:
 
 @dataclass(slots=True)
 class DirectoryHandle:
-    """A directory that was opened; its listing is made when reading starts from the beginning."""
+    """A directory that was opened; its listing is made when reading starts from the beginning.
+
+    `is_twice`: the kernel has it as another one too.
+    """
 
     node: NodeId
+    is_twice: bool = False
     listing: DirectoryListing | None = None
 
 

@@ -186,7 +186,8 @@ class Offers:
             has_editorial |= self.proxies.is_editorial(name)
             yield name, proxy
         for folder in FOLDERS if has_editorial and lists is Lists.ALL else ():
-            yield from self._listed(space, view, directory, folder.encode(), node)
+            if self.proxy_folders.has_some(view, originals, folder):
+                yield from self._listed(space, view, directory, folder.encode(), node)
 
     def _listed(
         self, space: Space, view: View, directory: FileId, name: bytes, parent: NodeId

@@ -7,10 +7,13 @@ proxy that is removed is hidden, one that is moved goes along, and a folder that
 from filmfs.core.errors import NotEmpty, ReadOnly
 from filmfs.core.ids import FileId
 from filmfs.core.paths import shown
+from filmfs.proxy.names import FOLDERS
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.tree import Tree
 from filmfs.vfs.changing import ChangingTree
-from filmfs.vfs.nodes import NodeId, Space, node_id, split_node
+from filmfs.vfs.folders import FolderKey
+from filmfs.vfs.nodes import Attributes, NodeId, Space, node_id, split_node
+from filmfs.vfs.proxies import ProxyNode
 
 
 class TreeWithProxies(ChangingTree):
@@ -21,6 +24,10 @@ class TreeWithProxies(ChangingTree):
         real = self._offers.real(parent)
         if real != parent:
             self._opened.note_left(real, name)
+
+    def _told_of(self, parent: NodeId, made: Attributes) -> Attributes:
+        """What is told of something that was made in a directory, which the kernel may have twice."""
+        return made if self._offers.folders.at(parent) is None else made._replace(stable=False)
 
     def _is_to_be_made(self, node: NodeId) -> bool:
         """Whether a directory is a folder of proxies that is not there."""
@@ -67,9 +74,17 @@ class TreeWithProxies(ChangingTree):
         node = self._opened.node(proxy.space, proxy.file)
         reference = self._offers.proxies.hide(tree, proxy)
         self._opened.put_inode(tree, node, self._opened.inode(node).changed(xattrs=reference))
-        self._offers.permissions_changed()
+        self._forget_in_folders(proxy, name)
         self.changes += 1
         return True
+
+    def _forget_in_folders(self, proxy: ProxyNode, name: bytes) -> None:
+        kind, folders = proxy.label.decode(), self._offers.folders
+        if kind in FOLDERS:
+            folders.drop(FolderKey(proxy.space, proxy.directory, kind), name)
+            return
+        for each in FOLDERS:
+            folders.forget(FolderKey(proxy.space, proxy.directory, each))
 
     def _leaves_folder(self, tree: Tree, space: Space, directory: FileId, name: bytes) -> bool:
         """Whether a name was that of a folder of proxies of which nothing is left. Raises NotEmpty."""

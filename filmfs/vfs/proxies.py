@@ -11,11 +11,12 @@ import re
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from filmfs.archive import Archive
-from filmfs.core.errors import NotFound
+from filmfs.core.errors import BadName, NotFound
 from filmfs.core.extents import ExtentMap
 from filmfs.core.ids import ContentId, FileId
 from filmfs.proxy.names import FOLDERS, is_original_name, spellings, split_sibling, stem_of
@@ -188,8 +189,8 @@ class ProxyFiles:
     def hide(self, view: View, proxy: "ProxyNode") -> bytes:
         """The attributes of an original, as a reference, with which its proxy is not shown any more."""
         inode = view.get_inode(proxy.file)
-        if proxy.label == _EDITORIAL.encode() or proxy.label.decode() in FOLDERS:
-            self._keep_folders_left(proxy.space, proxy.directory)
+        for folder in FOLDERS if proxy.label == _EDITORIAL.encode() else {proxy.label.decode()} & FOLDERS.keys():
+            self._keep((proxy.space, proxy.directory, folder.encode()), None)
         kept = get_xattrs(self._database, self._buffers, inode.xattrs)
         hidden = {*kept.get(HIDDEN, b"").split(), proxy.label}
         return put_xattrs(self._buffers, {**kept, HIDDEN: b" ".join(sorted(hidden))})
@@ -204,8 +205,8 @@ class ProxyFiles:
             return
         for called, proxy in self._beside(view, directory, [entry]):
             self._keep_left(space, directory, called, proxy)
-            if proxy.label == _EDITORIAL:
-                self._keep_folders_left(space, directory)
+            for folder in FOLDERS if proxy.label == _EDITORIAL else ():
+                self._keep((space, directory, folder.encode()), None)
 
     def arrive(self, space: Space, directory: FileId, name: bytes, attributes: Attributes) -> None:
         """A proxy was moved, whose original may follow: for a while it is found where it should be."""
@@ -219,10 +220,6 @@ class ProxyFiles:
     def _keep_left(self, space: Space, directory: FileId, name: bytes, shown: Shown) -> None:
         """Under a number of its own: of two names of one number `mv` says that they are the same file."""
         self._keep((space, directory, name), self.attributes_through(space, shown, directory))
-
-    def _keep_folders_left(self, space: Space, directory: FileId) -> None:
-        for name in FOLDERS:
-            self._keep((space, directory, name.encode()), None)
 
     def _keep(self, key: tuple[Space, FileId, bytes], attributes: Attributes | None) -> None:
         self._left[key] = time.monotonic() + _LEFT_S, attributes
@@ -334,9 +331,9 @@ def originals(view: View, directory: FileId, of: str) -> Iterator[Entry]:
         yield entry
         return
     for suffix in spellings():
-        entry = find((of + suffix).encode(errors="surrogateescape"))
-        if entry is not None:
-            yield entry
+        with suppress(BadName):  # too long
+            if (entry := find((of + suffix).encode(errors="surrogateescape"))) is not None:
+                yield entry
 
 
 def _told(made: catalog.Derived, label: str) -> Mapping[bytes, bytes]:

@@ -8,7 +8,7 @@ Whoever makes a file in one that is not there makes the directory.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from filmfs.archive import Archive
@@ -17,7 +17,7 @@ from filmfs.archive.library import Trees
 from filmfs.core.errors import BadMedia, BadTimecode, NotFound
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import shown
-from filmfs.proxy.names import FOLDERS, stem_of
+from filmfs.proxy.names import FOLDERS, film_first, stem_of
 from filmfs.store.database import Transaction
 from filmfs.versioning.rows import Entry, Kind
 from filmfs.versioning.view import View
@@ -61,7 +61,7 @@ class ProxyFolders:
             return None
         of = stem[len(before) : len(stem) - len(after)]
         with self._database.read() as transaction:
-            for entry in originals(view, place[0], of):
+            for entry in sorted(originals(view, place[0], of), key=_film_first):
                 for proxy in self._proxies.editorial_of(transaction, view, entry, place[1]):
                     if proxy.suffix == suffix:
                         return self._proxies.attributes_through(space, proxy, place[0])
@@ -83,8 +83,7 @@ class ProxyFolders:
             return
         above, kind = place
         with self._database.read() as transaction:
-            found = {name: proxy for name, _, proxy in self._editorial_in(transaction, view, above, kind)}
-            for name, proxy in found.items():
+            for name, (_, proxy) in self._editorial_in(transaction, view, above, kind).items():
                 if view.find(directory, name) is None:
                     yield name, self._proxies.attributes_through(space, proxy, above).node
 
@@ -95,18 +94,26 @@ class ProxyFolders:
 
     def _editorial(self, trees: Trees, directory: FileId, kind: str) -> Held:
         with trees() as view, self._database.read() as transaction:
-            found = list(self._editorial_in(transaction, view, directory, kind))
-            contents = {entry.file: proxy.inode.content for _, entry, proxy in found}
+            found = self._editorial_in(transaction, view, directory, kind)
+            contents = {entry.file: proxy.inode.content for entry, proxy in found.values()}
             films = {file: ContentId(content) for file, content in contents.items() if isinstance(content, bytes)}
-        return Held({name: _as_child(proxy) for name, _, proxy in found}, films=films)
+        return Held({name: _as_child(proxy) for name, (_, proxy) in found.items()}, films=films)
 
     def _editorial_in(
         self, transaction: Transaction, view: View, directory: FileId, kind: str
-    ) -> Iterator[tuple[bytes, Entry, Shown]]:
-        for entry in filter(is_original, view.entries(directory)):
+    ) -> dict[bytes, tuple[Entry, Shown]]:
+        """Names in a folder; of several originals that would have one name the first."""
+        found: dict[bytes, tuple[Entry, Shown]] = {}
+        for entry in sorted(filter(is_original, view.entries(directory)), key=_film_first):
             stem = FOLDERS[kind].format(stem_of(entry.name.decode(errors="surrogateescape")))
             for proxy in self._proxies.editorial_of(transaction, view, entry, kind):
-                yield f"{stem}{proxy.suffix}".encode(errors="surrogateescape"), entry, proxy
+                found.setdefault(f"{stem}{proxy.suffix}".encode(errors="surrogateescape"), (entry, proxy))
+        return found
+
+    def has_some(self, view: View, entries: Iterable[Entry], kind: str) -> bool:
+        """Whether one of a directory's originals has a proxy in a folder of it."""
+        with self._database.read() as transaction:
+            return any(True for entry in entries for _ in self._proxies.editorial_of(transaction, view, entry, kind))
 
     def _of_sequence(self, trees: Trees, directory: FileId) -> Held:
         """Raises NotFound where there is no sequence."""
@@ -125,6 +132,10 @@ class ProxyFolders:
             }
             entries = {entry.file: view.get_inode(entry.file).content for entry in view.entries(directory)}
         return Held(children, films={file: ContentId(c) for file, c in entries.items() if isinstance(c, bytes)})
+
+
+def _film_first(entry: Entry) -> tuple[bool, str]:
+    return film_first(entry.name.decode(errors="surrogateescape"))
 
 
 def _as_child(proxy: Shown) -> MadeChild:

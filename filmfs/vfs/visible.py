@@ -221,10 +221,10 @@ class VisibleTree:
 
     def open_directory(self, node: NodeId) -> int:
         """Opens a directory for reading; gives its handle."""
-        node = self._offers.real(node)
+        asked, node = node, self._offers.real(node)
         if not S_ISDIR(self.attributes(node).mode):
             raise NotADirectory("not a directory")
-        return self._handles.add(DirectoryHandle(node))
+        return self._handles.add(DirectoryHandle(node, is_twice=node != asked))
 
     def close_directory(self, handle: int) -> None:
         """The last of a directory's handle."""
@@ -237,6 +237,8 @@ class VisibleTree:
         """
         found = self._handles.directory(handle)
         if start == 0 or found.listing is None:
+            real = self._offers.real(found.node)
+            found.node, found.is_twice = real, found.is_twice or real != found.node
             found.listing = self._listing(found.node)
             self.accessed(found.node)
         space = split_node(found.node)[0]
@@ -258,7 +260,7 @@ class VisibleTree:
             except FilmFSError:  # it went away meanwhile
                 pass
             if attributes is not None:
-                yield name, attributes, position
+                yield name, attributes._replace(stable=False) if found.is_twice else attributes, position
 
     def following(self, handle: int, start: int) -> tuple[FileId, bytes, int] | None:
         """What `read_directory` will read of the database: so many entries of a directory after a name key."""
@@ -315,6 +317,7 @@ class VisibleTree:
         return xattrs.listed(self._xattrs(node))
 
     def _xattrs(self, node: NodeId) -> Kept:
+        node = self._offers.real(node)
         folder, made = self._offers.folders.at(node), self._offers.derived.at(node)
         if folder is not None:
             source = self.name_of(node_id(folder.key.space, folder.key.file))

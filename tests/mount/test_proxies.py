@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import shutil
+import time
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -91,6 +92,64 @@ def test_who_stands_in_such_a_folder_sees_what_was_made_in_it(shoot: Path) -> No
     assert os.listdir(shoot / "Proxy") == []
     os.rmdir(shoot / "Proxy")
     assert os.listdir(shoot / "Proxy") == ["A001.mov"]
+
+
+def test_who_held_such_a_folder_before_it_was_real_changes_the_real_one(shoot: Path) -> None:
+    held = os.open(shoot / "Proxy", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        (shoot / "Proxy" / "notes.txt").write_text("notes")
+        before = (shoot / "Proxy").stat()
+        os.fchmod(held, 0o750)
+        os.setxattr(held, "user.mine", b"1")
+        assert (shoot / "Proxy").stat().st_mode & 0o777 == 0o750
+        assert os.fstat(held).st_mode & 0o777 == 0o750
+        assert os.getxattr(shoot / "Proxy", "user.mine") == os.getxattr(held, "user.mine") == b"1"
+        assert before.st_mode & 0o777 == shoot.stat().st_mode & 0o777
+        assert os.listdir(held) == ["notes.txt"]
+        os.close(os.open("B002.mov", os.O_CREAT | os.O_WRONLY, dir_fd=held))
+        os.rename(shoot / "Proxy" / "B002.mov", shoot / "Proxy" / "C003.mov")
+        time.sleep(1.1)
+        with fails(errno.ENOENT):
+            os.stat("B002.mov", dir_fd=held)
+        os.unlink("C003.mov", dir_fd=held)
+        assert not (shoot / "Proxy" / "C003.mov").exists()
+    finally:
+        os.close(held)
+
+
+def test_a_directory_that_becomes_one_of_these_leads_to_them_at_once(shoot: Path) -> None:
+    (shoot / "made").mkdir()
+    assert not (shoot / "made" / "A001.mov").exists()
+    os.rename(shoot / "made", shoot / "Proxy")
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == (shoot / "A001.editorial.mov").read_bytes()
+
+
+def test_what_is_refused_makes_no_such_directory(shoot: Path) -> None:
+    for step in (os.rename, os.link):
+        with pytest.raises(OSError, match=r"Read-only|cross-device|Invalid"):
+            step(shoot / "A001.editorial.mov", shoot / "Proxy" / "x.mov")
+    with fails(errno.ENOENT):
+        os.rename(shoot / "nothing.mov", shoot / "Proxy" / "x.mov")
+    assert os.listdir(shoot / "Proxy") == ["A001.mov"]
+    assert "Proxy" not in os.listdir(shoot)
+
+
+def test_a_name_as_long_as_names_can_be_may_be_made_in_one(shoot: Path) -> None:
+    (shoot / "Proxy").mkdir() if not (shoot / "Proxy").exists() else (shoot / "Proxy" / "a").touch()
+    long = shoot / "Proxy" / ("x" * 251 + ".mov")
+    long.write_bytes(b"long")
+    assert long.read_bytes() == b"long"
+
+
+def test_of_a_film_and_a_sound_file_of_one_stem_the_film_is_meant(drive: Drive, shoot: Path) -> None:
+    with wave.open(str(shoot / "A001.wav"), "wb") as sound:
+        sound.setparams((1, 2, 48_000, 0, "NONE", ""))
+        sound.writeframes(bytes(96_000))
+    _make(drive, shoot)
+    film = (shoot / "A001.mov.editorial.mov").read_bytes()
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == film
+    (shoot / "Proxy" / "notes.txt").touch()
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == film
 
 
 def test_those_of_sound_files_are_beside_them(drive: Drive, work: Path) -> None:
@@ -242,6 +301,8 @@ def test_mounts_list_what_they_are_asked_to(tmp_path: Path, card: Path) -> None:
     with drive.soundly("-o", "list=all"):
         (drive.main / "Proxy" / "C003.mov").write_bytes(b"by an editor")
         assert set(os.listdir(drive.main / "Proxy")) == {"A001.mov", "B002.mov", "C003.mov"}
+        run("rm", "-r", drive.main / "Proxy")
+        assert all((drive.main / name).stat() for name in os.listdir(drive.main))
         run("rm", "-r", *(drive.main / name for name in os.listdir(drive.main) if "cut.edl" not in name))
         assert {name for name in os.listdir(drive.main) if "cut.edl" not in name} == set()
     refused = answer("mount", drive.root, drive.mountpoint, "-o", "list=everything")

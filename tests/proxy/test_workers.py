@@ -47,6 +47,8 @@ class Troubled:
                 continue
             if self.what == "dies":
                 os.kill(os.getpid(), signal.SIGSEGV)
+            if self.what == "breaks":
+                raise RuntimeError("a fault of the program")
             if self.what == "stops":
                 os.kill(os.getpid(), signal.SIGSTOP)
             raise BadMedia("it makes no sense")
@@ -77,6 +79,19 @@ def test_spans_tile_a_film_and_begin_with_whole_groups(film: Numbered, tmp_path:
         assert all(span.seek in picture.times and span.seek <= span.times[0] for span in spans)
 
 
+@pytest.mark.parametrize(("frames", "workers"), [(100, 2), (1000, 16), (240, 2), (30, 8), (5, 4), (3000, 32)])
+def test_spans_are_no_shorter_than_it_is_worth_and_end_together(frames: int, workers: int, tmp_path: Path) -> None:
+    film = Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True, frames=frames, size=(64, 32), tracks=())
+    picture = examine(OnDisk(str(film.write(tmp_path / "original"))).open).picture
+    assert picture is not None
+    spans = plan_spans(picture, 240, 1, 0, workers)
+    assert all(span.count >= 12 for span in spans[:-1])
+    ends = [0] * workers
+    for span in sorted(spans, key=lambda span: -span.count):
+        ends[ends.index(min(ends))] += span.count
+    assert max(ends) <= max(18, frames / workers + 12)
+
+
 def test_what_an_earlier_run_finished_is_not_made_again(tmp_path: Path) -> None:
     path = INTRA.write(tmp_path / "original")
     first = proxies(path, tmp_path)
@@ -89,11 +104,12 @@ def test_what_an_earlier_run_finished_is_not_made_again(tmp_path: Path) -> None:
     assert {name.rpartition(".")[2] for name in changed} == {"mov", "json"}
 
 
-@pytest.mark.parametrize("what", ["dies", "stops"])
-def test_a_worker_that_is_lost_costs_a_try(what: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("what", "how"), [("dies", "SIGSEGV"), ("stops", "told nothing"), ("breaks", "exit 1")])
+def test_a_worker_that_is_lost_costs_a_try(what: str, how: str, tmp_path: Path) -> None:
     (outcome,) = _run([Troubled("task", what, 1)], tmp_path)
     assert outcome.result == Result((), {"done": True})
-    assert len(outcome.remarks) == 1
+    (remark,) = outcome.remarks
+    assert how in remark
 
 
 @pytest.mark.parametrize("what", ["dies", "stops"])

@@ -29,6 +29,13 @@ def test_they_are_the_published_matrices(said: tuple[float, ...], rows: tuple[tu
         assert sum(mine) == pytest.approx(1, abs=1e-6)  # white stays white
 
 
+def test_xyz_is_light_of_some_primaries_too() -> None:
+    made = to_bt709((1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1 / 3, 1 / 3))
+    assert made is not None
+    assert [sum(row) for row in made] == pytest.approx([1, 1, 1], abs=1e-6)
+    assert made[0][0] > 3
+
+
 @pytest.mark.parametrize(
     "said",
     [
