@@ -40,6 +40,7 @@ from filmfs.store.ingest import Ingest
 from filmfs.timecode.films import is_film_name, open_film
 
 FILM = "film"
+_DAMAGED_TOLD = 1000  # numbers of damaged frames that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,12 @@ class Proxies:
         advance: Callable[[int], None] = lambda _: None,
         *,
         source: Source | None = None,
+        is_lenient: bool = False,
     ) -> Made:
         """Makes proxies of what `examine` found, and keeps them: durable when this returns.
 
-        `source` is how the executor's workers open the original, where they cannot open the archive.
+        `source` is how the executor's workers open the original, where they cannot open the archive. `is_lenient`: what
+        cannot be read of it is damage (see proxy.making.make).
 
         Raises BadMedia, Busy while another process makes them, and what the archive's disk says.
         """
@@ -113,7 +116,7 @@ class Proxies:
         identity = f"{original.hex()} {found.labels}"
         with _folder(self._archive.root, original, recipes) as folder:
             try:
-                making = make(identity, source, found, recipes, executor, folder, advance)
+                making = make(identity, source, found, recipes, executor, folder, advance, is_lenient=is_lenient)
                 proxies = self._keep(original, recipes, making)
             except BadMedia:  # nothing of it would ever be used
                 shutil.rmtree(folder, ignore_errors=True)
@@ -182,6 +185,7 @@ def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
         "reel": rendition.labels.reel,
         "picture": rendition.recipe.picture if rendition.size is not None else None,
         "damaged": len(making.damaged),
+        "damaged_frames": list(making.damaged[:_DAMAGED_TOLD]),
         "stills": {
             str(still.kind): {
                 "size": list(still.size),

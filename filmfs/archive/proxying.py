@@ -17,7 +17,7 @@ from dataclasses import replace
 from filmfs.archive.adopting import adopt, adopt_itself
 from filmfs.archive.footage import footage_at
 from filmfs.archive.opening import Archive, Mode, lock_holder
-from filmfs.archive.proxies import Proxies
+from filmfs.archive.proxies import Made, Proxies
 from filmfs.archive.queue import PROGRESS, WORK, working
 from filmfs.core.errors import (
     BadMedia,
@@ -34,6 +34,7 @@ from filmfs.core.errors import (
     Usage,
 )
 from filmfs.core.paths import parse_place
+from filmfs.core.words import counted, runs
 from filmfs.proxy.executors import Executor, Local
 from filmfs.proxy.making import frames_of_work
 from filmfs.proxy.sources import OnDisk, Source, open_content
@@ -98,7 +99,7 @@ class ProxyWork:
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
     ) -> Job:
         try:
-            damaged = self._make(job, executor, begun, advance)
+            made = self._make(job, executor, begun, advance)
         except _Cancelled:
             self._proxies.drop_pieces(job.content)
             return self._end(job, JobState.CANCELLED)
@@ -108,11 +109,12 @@ class ProxyWork:
         except FilmFSError as error:
             is_over = isinstance(error, _HOPELESS) or job.tries >= _TRIES
             return self._end(job, JobState.FAILED if is_over else JobState.WAITING, str(error))
-        return self._end(replace(job, damaged=damaged), JobState.DONE)
+        remarks = (*_damage(made), *made.remarks)
+        return self._end(replace(job, damaged=len(made.damaged), remarks=remarks), JobState.DONE)
 
     def _make(
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
-    ) -> int:
+    ) -> Made:
         book = self._archive.settings.recipes
         wanted = [book[name] for name in job.recipes if name in book]
         source = self._sequence(job)
@@ -120,7 +122,7 @@ class ProxyWork:
             self._adopt(job)
         missing = self._proxies.missing(job.content, wanted)
         if not missing or self._proxies.is_proxy(job.content):
-            return 0
+            return Made({})
         original = self._proxies.examine(job.content, job.name, source)
         frames = frames_of_work(original)
         begun(job, frames)
@@ -137,8 +139,9 @@ class ProxyWork:
         with teller:
             if self._source_of is not None and source is None:
                 source = self._source_of(job)
-            made = self._proxies.make(job.content, original, missing, executor, step, source=source)
-            return len(made.damaged)
+            return self._proxies.make(
+                job.content, original, missing, executor, step, source=source, is_lenient=job.tries >= _TRIES
+            )
 
     def _sequence(self, job: Job) -> Source | None:
         """The frames of a job that is an image sequence. Raises SourceChanged when it is another by now."""
@@ -175,6 +178,12 @@ class ProxyWork:
             return ended
 
         return self._archive.database.transact(change)
+
+
+def _damage(made: Made) -> Iterator[str]:
+    if made.damaged:
+        frames = f"{counted(len(made.damaged), 'frame')} could not be decoded ({runs(made.damaged)})"
+        yield f"{frames}: the frame before is shown instead"
 
 
 def source_elsewhere(archive: Archive, job: Job) -> Source:

@@ -187,7 +187,8 @@ def _told(opened: Archive, film: "Footage", job: "Job") -> dict[str, Any]:
         return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
     proxies, book = Proxies(opened), opened.settings.recipes
     made = [proxies.find(film.content, book[name]) for name in job.recipes if name in book]
-    return {"place": film.place, "proxies": [_facts(each) for each in made if each], "damaged": job.damaged}
+    facts = {"proxies": [_facts(each) for each in made if each], "damaged": job.damaged, "remarks": list(job.remarks)}
+    return {"place": film.place, **facts}
 
 
 def _facts(made: Derived) -> dict[str, Any]:
@@ -202,8 +203,7 @@ def _made_lines(told: list[dict[str, Any]], known: int) -> Iterator[str]:
             continue
         made = ", ".join(map(_words, _by_size(each["proxies"])))
         yield f"{each['place']}: {made or 'it is a proxy itself'}"
-        if each["damaged"]:
-            yield f"  {counted(each['damaged'], 'frame')} could not be decoded: the frame before is shown instead"
+        yield from (f"  {remark}" for remark in each["remarks"])
     if known:
         yield f"{counted(known, 'film')} had them, or are proxies"
 

@@ -43,6 +43,7 @@ def status(
             "tries": job.tries,
             "damaged": job.damaged,
             "error": job.error,
+            "remarks": list(job.remarks),
         }
         for job in jobs
     ]
@@ -54,9 +55,8 @@ def status(
             if job["state"] == "running" and progress is not None and progress.job == job["job"]:
                 share = 100 * progress.done // max(1, progress.total)
                 yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
-            elif job["state"] != "done" or job["damaged"]:
-                damaged = f"{counted(job['damaged'], 'frame')} could not be decoded" if job["damaged"] else ""
-                why = "; ".join(filter(None, (str(job["error"]), damaged)))
+            elif job["state"] != "done" or job["remarks"]:
+                why = "; ".join(filter(None, (str(job["error"]), *job["remarks"])))
                 yield f"{job['job']:>6} {job['state']:<10} {job['place']}" + (f": {why}" if why else "")
 
     output.result({"jobs": told, "counts": dict(counts), "running": running}, lines)

@@ -18,8 +18,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
-from filmfs.proxy.looking import Opener, packets_of
+from filmfs.proxy.looking import packets_of
 from filmfs.proxy.originals import Picture, opened
+from filmfs.proxy.reading import Opener, Reading
 
 _VAIN_MAX = 6  # a span may have a sixth of its length decoded in vain before it
 _LEAST = 12  # frames of a span: each opens the original anew
@@ -64,10 +65,13 @@ class Decoder(Protocol):
 
 
 class FFmpegDecoder:
-    """The whole picture, by FFmpeg. The original stays open until `close`: to open one may take as long as a second."""
+    """The whole picture, by FFmpeg. The original stays open until `close`: to open one may take as long as a second.
+
+    Where it cannot be read DiskFailure is raised, or its pictures are damaged where the reading mends that.
+    """
 
     def __init__(self, opener: Opener, picture: Picture, threads: int = 1) -> None:
-        self._opener = opener
+        self._reading = Reading.of(opener)
         self._picture = picture
         self._threads = threads
         self._container: InputContainer | None = None
@@ -128,7 +132,7 @@ class FFmpegDecoder:
         while True:
             wanted = None if seek is None else max(begins, seek - back)
             container, stream = self._at(wanted)
-            coming = _decoded(container, stream)
+            coming = _decoded(self._reading, container, stream)
             first = next(coming, None)
             is_late = first is None or first[0].pts is None or (seek is not None and first[0].pts > seek)
             if not is_late or wanted is None or wanted == begins:
@@ -144,7 +148,7 @@ class FFmpegDecoder:
         if self._container is not None and is_first:
             self.close()
         if self._container is None:
-            self._container = opened(self._opener, is_known=True)
+            self._container = opened(self._reading, is_known=True)
             stream = self._container.streams.video[self._picture.stream]
             stream.thread_type = "FRAME" if self._threads > 1 else "NONE"
             stream.codec_context.thread_count = self._threads
@@ -154,18 +158,29 @@ class FFmpegDecoder:
         if not is_first and time is not None:
             try:
                 self._container.seek(time, stream=stream)
-            except av.FFmpegError:  # it cannot be sought in: from the beginning, then
+            except av.FFmpegError as error:  # it cannot be sought in: from the beginning, then
+                self._reading.raise_failure(error)
                 self.close()
                 return self._at(None)
+        self._reading.raise_failure()
         return self._container, stream
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[tuple["av.VideoFrame", bool]]:
-    """Pictures as they come, each with whether it is damaged; packets that cannot be decoded are passed over."""
+def _decoded(
+    reading: Reading, container: InputContainer, stream: VideoStream
+) -> Iterator[tuple["av.VideoFrame", bool]]:
+    """Pictures as they come, each with whether it is damaged; packets that cannot be decoded are passed over.
+
+    Those after a torn one are damaged too, up to one that can be decoded by itself.
+    """
     lenient = None
-    for packet in packets_of(container, stream):
+    was_torn, torn = False, set()
+    for packet in packets_of(reading, container, stream):
+        was_torn = reading.is_torn(packet) or (was_torn and not packet.is_keyframe)
+        if was_torn:
+            torn.add(packet.pts)
         try:
-            yield from ((frame, frame.is_corrupt) for frame in packet.decode())
+            yield from ((frame, frame.is_corrupt or frame.pts in torn) for frame in packet.decode())
         except av.FFmpegError:
             if stream.codec_context.name != "mjpeg" or not packet.size:
                 continue

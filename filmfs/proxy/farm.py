@@ -226,7 +226,9 @@ class Farm:
             if sent.future.status in ("lost", "cancelled"):
                 lost.append((key, Stale("the scheduler forgot a task")))
             elif sent.heard is not None and time.monotonic() - sent.heard > 3 * self._silence_s:
-                if key in self._client.processing([sent.address]).get(sent.address, ()):
+                if key in self._client.processing().get(
+                    sent.address, ()
+                ):  # of a worker that is gone nothing can be asked
                     lost.append((key, BadMedia(f"the worker at {sent.address} told nothing for too long")))
                 else:
                     sent.heard = None  # Dask has given it to another, which has not begun

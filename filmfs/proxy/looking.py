@@ -6,10 +6,10 @@ FFmpeg might take otherwise, every packet is looked at.
 
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -18,10 +18,8 @@ from av.video.stream import VideoStream
 from filmfs.core.errors import BadMedia
 from filmfs.media.movie import Track
 from filmfs.media.quicktime import open_quicktime
+from filmfs.proxy.reading import Opener, Reading
 from filmfs.store.containers import FileBytes
-
-Opener = Callable[[], str | BinaryIO]
-"""Gives what PyAV can open: a path, an address, or a file that can be sought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +85,26 @@ def _refuse_cut_off(track: Track, size: int) -> None:
         raise BadMedia(f"the file ends before {table.count - there} of its {table.count} frames: it was cut off")
 
 
-def packets_of(container: InputContainer, streams: Any) -> Iterator[Any]:
-    """Packets of one stream or several, up to where the file ends or cannot be read further."""
+def packets_of(reading: Reading, container: InputContainer, streams: Any) -> Iterator[Any]:
+    """Packets of one stream or several, up to where the file ends or makes no sense any further.
+
+    Raises DiskFailure and its kind where it cannot be read.
+    """
     packets = container.demux(streams)
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            reading.raise_failure(error)
             return
         if packet is None:
+            reading.raise_failure()
             return
         yield packet
 
 
-def look_at_packets(container: InputContainer, stream: VideoStream) -> Looked:
-    """What the packets say. Raises BadMedia when there are none."""
+def look_at_packets(reading: Reading, container: InputContainer, stream: VideoStream) -> Looked:
+    """What the packets say. Raises BadMedia when there are none, DiskFailure when not all can be read."""
     times, keys = array("q"), array("q")
     last, latest, is_trusted = 0, None, True
     try:
@@ -119,7 +122,9 @@ def look_at_packets(container: InputContainer, stream: VideoStream) -> Looked:
             if latest is None or packet.pts > latest:
                 latest, last = packet.pts, packet.duration or 0
     except av.FFmpegError as error:
+        reading.raise_failure(error)
         if not times:
             raise BadMedia(f"FFmpeg cannot read its pictures: {error.strerror or error}") from None
+    reading.raise_failure()
     ordered = array("q", sorted(times))
     return Looked(ordered, keys, last, is_trusted and len(set(ordered)) == len(ordered))

@@ -28,6 +28,7 @@ from filmfs.proxy.tasks import JoinTask, PictureTask, Result, SoundTask, StillsT
 _SPAN_FRAMES = 240  # of pictures that stand by themselves
 _LONG_SPAN_FRAMES = 960  # of others: some are decoded in vain before a span
 _THREADS_MAX = 8  # more would be on other machines, or stand in each other's way
+_LOST_TOLD_S = 0.01
 _CHECKED = 8  # pictures of a film that are compared
 
 
@@ -76,8 +77,12 @@ def make(
     executor: Executor,
     folder: str,
     advance: Advance = lambda _: None,
+    *,
+    is_lenient: bool = False,
 ) -> Making:
     """Makes the renditions; their files are in `folder` then. `identity` names the original's bytes and labels.
+
+    `is_lenient`: pictures whose bytes cannot be read are damaged, and sound is silence.
 
     Raises BadMedia when a part of the original can be made nothing of, and what the disk says.
     """
@@ -94,6 +99,8 @@ def make(
     )
     if picture is None and any(StillKind.POSTER in recipe.stills for recipe in recipes):
         tasks.append(WaveformTask(identity, source, original))
+    if is_lenient:
+        tasks = [task if isinstance(task, JoinTask | StillsTask) else replace(task, is_lenient=True) for task in tasks]
     pieces = _Pieces()
     for outcome in executor.run(tasks, folder, advance):
         _collect(pieces, outcome)
@@ -197,8 +204,15 @@ def _collect(pieces: _Pieces, outcome: Outcome) -> None:
         pieces.damaged += result.facts["damaged"]
         pieces.signatures.update({int(number): tuple(s) for number, s in result.facts["signatures"].items()})
     elif isinstance(outcome.task, SoundTask):
+        lost: dict[int, float] = {}
         for plan, file, track in zip(outcome.task.plans, result.files, result.facts["tracks"], strict=True):
             pieces.sounds[plan] = file, track["padding"]
+            lost[plan.tracks[0].stream] = track["lost"] / plan.tracks[0].rate
+        pieces.remarks += [
+            f"sound track {number + 1} lacks {seconds:.2f} s: they are silent"
+            for number, seconds in lost.items()
+            if seconds >= _LOST_TOLD_S
+        ]
     elif isinstance(outcome.task, WaveformTask):
         (pieces.waveform,) = result.files
 

@@ -16,7 +16,8 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
-from filmfs.proxy.looking import Opener, look_at_packets, look_at_tables
+from filmfs.proxy.looking import look_at_packets, look_at_tables
+from filmfs.proxy.reading import Opener, Reading
 
 _LOOKED_AT = 1  # pictures that are decoded to see what they are
 _LOOKED_AT_IN_DOUBT = 12
@@ -118,8 +119,13 @@ class Original:
 
 
 def examine(opener: Opener) -> Original:
-    """Looks at an original. Raises BadMedia when FFmpeg knows nothing that it could be, or when it has no frames."""
-    with opened(opener) as container:
+    """Looks at an original.
+
+    Raises BadMedia when FFmpeg knows nothing that it could be, or when it has no frames; DiskFailure where it cannot be
+    read.
+    """
+    reading = Reading.of(opener)
+    with opened(reading) as container:
         stream = next((each for each in container.streams.video if not _is_cover(each)), None)
         sounds = tuple(_sound(number, each) for number, each in enumerate(container.streams.audio))
         if stream is None and not sounds:
@@ -128,21 +134,22 @@ def examine(opener: Opener) -> Original:
         if not container.format.name.startswith(_QUICKTIME) and container.start_time is not None:
             zero = Fraction(container.start_time, av.time_base)
         labels = _labels(container)
-        picture = None if stream is None else _picture(opener, container, stream)
+        picture = None if stream is None else _picture(reading, container, stream)
         return Original(picture, sounds, zero, labels)
 
 
-def opened(opener: Opener, *, is_known: bool = False) -> "av.container.InputContainer":
-    """Opens it. Raises BadMedia.
+def opened(reading: Reading, *, is_known: bool = False) -> "av.container.InputContainer":
+    """Opens it. Raises BadMedia, and DiskFailure where it cannot be read.
 
     `is_known`: nobody will ask what its streams are. Of QuickTime no pictures are decoded to find out then.
     """
-    place = opener()
+    place = reading()
     options = {"skip_frame": "all"} if is_known and _is_quicktime(place) else {}
     try:
         container = av.open(place, "r", options=options)
     except av.FFmpegError as error:
-        raise BadMedia(f"FFmpeg cannot read it: {error.strerror or error}") from None
+        raise reading.refuse(error) from None
+    reading.raise_failure()
     return container
 
 
@@ -177,29 +184,31 @@ def _labels(container: "av.container.InputContainer") -> Labels:
     return Labels(find("timecode"), find("reel_name", "reel_uid"))
 
 
-def _picture(opener: Opener, container: "av.container.InputContainer", stream: VideoStream) -> Picture:
+def _picture(reading: Reading, container: "av.container.InputContainer", stream: VideoStream) -> Picture:
     context = stream.codec_context
     if not context.width:
         raise BadMedia("no decoder here for its pictures")
     number = container.streams.video.index(stream)
-    looked = look_at_tables(opener, stream) if container.format.name.startswith(_QUICKTIME) else None
+    looked = look_at_tables(reading, stream) if container.format.name.startswith(_QUICKTIME) else None
     is_sure = looked is not None
-    looked = looked or look_at_packets(container, stream)
+    looked = looked or look_at_packets(reading, container, stream)
     if not looked.times and looked.is_trusted:
         raise BadMedia("it has no frames")
+    if container.format.name == "mxf":
+        _refuse_gaps(stream, len(looked.times))
     if is_sure:
-        seen = _first_pictures(container, stream, _LOOKED_AT)
+        seen = _first_pictures(reading, container, stream, _LOOKED_AT)
     else:  # its packets are through
-        with opened(opener) as again:
-            seen = _first_pictures(again, again.streams.video[number], _LOOKED_AT_IN_DOUBT)
+        with opened(reading) as again:
+            seen = _first_pictures(reading, again, again.streams.video[number], _LOOKED_AT_IN_DOUBT)
     if not seen.decoded:
         raise BadMedia("none of its first pictures can be decoded")
     first = seen.first
     assert first is not None
     times, is_counted = looked.times, not looked.is_trusted or not seen.is_as(looked.times)
     if is_counted:
-        with opened(opener) as again:
-            times = _counted(again, again.streams.video[number], stream)
+        with opened(reading) as again:
+            times = _counted(reading, again, again.streams.video[number], stream)
     rate, is_steady = _pace(times, stream)
     starts = array("q", [0]) if is_counted else looked.starts(is_intra=context.name in _INTRA)
     return Picture(
@@ -223,6 +232,16 @@ def _picture(opener: Opener, container: "av.container.InputContainer", stream: V
     )
 
 
+def _refuse_gaps(stream: VideoStream, found: int) -> None:
+    """MXF: FFmpeg passes over a frame whose place is damaged, and takes those after it for earlier ones."""
+    if stream.duration and stream.time_base and stream.average_rate:
+        promised = round(stream.duration * stream.time_base * stream.average_rate)
+        if found < promised:
+            raise BadMedia(
+                f"{promised - found} of its {promised} frames are not to be found: it is damaged or was cut off"
+            )
+
+
 @dataclass(slots=True)
 class _Seen:
     first: "av.VideoFrame | None"
@@ -238,7 +257,9 @@ class _Seen:
         return self.decoded == promised or (None not in self.decoded and set(self.decoded) <= set(times))
 
 
-def _first_pictures(container: "av.container.InputContainer", stream: VideoStream, most: int) -> _Seen:
+def _first_pictures(
+    reading: Reading, container: "av.container.InputContainer", stream: VideoStream, most: int
+) -> _Seen:
     """Decodes some; of one alone no decoder waits for those that follow."""
     stream.thread_type = "NONE"
     seen = _Seen(None, [], False, False)
@@ -258,12 +279,16 @@ def _first_pictures(container: "av.container.InputContainer", stream: VideoStrea
                 seen.is_interlaced = seen.is_interlaced or frame.interlaced_frame
             if len(seen.decoded) >= most:
                 break
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        reading.raise_failure(error)
         seen.had_errors = True
+    reading.raise_failure()
     return seen
 
 
-def _counted(container: "av.container.InputContainer", stream: VideoStream, like: VideoStream) -> "array[int]":
+def _counted(
+    reading: Reading, container: "av.container.InputContainer", stream: VideoStream, like: VideoStream
+) -> "array[int]":
     """Times for all pictures that can be decoded: their own where each comes after the one before, else evenly."""
     times: list[int | None] = []
     try:
@@ -272,8 +297,9 @@ def _counted(container: "av.container.InputContainer", stream: VideoStream, like
                 times += [frame.pts for frame in packet.decode()]
             except av.FFmpegError:
                 continue
-    except av.FFmpegError:
-        pass
+    except av.FFmpegError as error:
+        reading.raise_failure(error)
+    reading.raise_failure()
     if not times:
         raise BadMedia("none of its pictures can be decoded")
     known = [time for time in times if time is not None]

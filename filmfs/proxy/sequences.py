@@ -15,7 +15,7 @@ from typing import BinaryIO
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from filmfs.core.errors import BadMedia, BadTimecode, from_os_error
+from filmfs.core.errors import BadMedia, BadTimecode, FilmFSError, from_os_error
 from filmfs.core.smpte import label_of
 from filmfs.media.images import is_density, read_image_rate, read_image_time
 from filmfs.media.openexr import is_whole, read_header
@@ -102,12 +102,16 @@ def _timecode(data: bytes, name: str, rate: Fraction, number: int) -> str | None
 
 
 class FramesDecoder:
-    """Decodes one file after another. See decoding.Decoder."""
+    """Decodes one file after another. See decoding.Decoder.
 
-    def __init__(self, source: FrameFiles, picture: Picture) -> None:
+    A file that cannot be read raises DiskFailure and its kind; `is_lenient`: it is a damaged picture.
+    """
+
+    def __init__(self, source: FrameFiles, picture: Picture, *, is_lenient: bool = False) -> None:
         self._source = source
         self._size = picture.width, picture.height
         self._display = Display()
+        self._passed_over = FilmFSError if is_lenient else BadMedia
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -140,7 +144,7 @@ class FramesDecoder:
     def _find(self, file: Source) -> "av.VideoFrame | None":
         try:
             image = _decoded(_bytes(file))
-        except BadMedia:
+        except self._passed_over:
             return None
         if (image.frame.width, image.frame.height) != self._size:
             return None

@@ -16,9 +16,10 @@ from av.codec.context import Flags
 
 from filmfs.core.errors import BadMedia
 from filmfs.proxy.encoding import SoundPlan
-from filmfs.proxy.looking import Opener, packets_of
+from filmfs.proxy.looking import packets_of
 from filmfs.proxy.originals import Original, Sound, opened
 from filmfs.proxy.packets import Coded, PacketWriter
+from filmfs.proxy.reading import Opener, Reading
 
 _CHUNK = 4096  # samples that are encoded at once where the encoder does not care
 _PACKED = {1: "B", 2: "h", 4: "i"}
@@ -68,19 +69,24 @@ def encode_sounds(
 
 
 def pieces(opener: Opener, wanted: Mapping[int, Sound], zero: Fraction) -> Iterator[tuple[int, "Track", "Piece"]]:
-    """All samples of tracks, in order: the track's number, the track so far, and what is added to it."""
+    """All samples of tracks, in order: the track's number, the track so far, and what is added to it.
+
+    Raises DiskFailure where they cannot be read; there is silence where the reading mends that.
+    """
     tracks: dict[int, Track] = {}
-    for number, frame in _decoded(opener, wanted):
+    for number, frame in _decoded(Reading.of(opener), wanted):
         track = tracks.setdefault(number, Track(wanted[number], zero))
         for piece in track.placed(frame):
             yield number, track, piece
 
 
-def _decoded(opener: Opener, wanted: Mapping[int, Sound]) -> Iterator[tuple[int, "av.AudioFrame"]]:
-    with opened(opener, is_known=True) as container:
+def _decoded(reading: Reading, wanted: Mapping[int, Sound]) -> Iterator[tuple[int, "av.AudioFrame"]]:
+    with opened(reading, is_known=True) as container:
         streams = {number: container.streams.audio[number] for number in wanted}
         numbers = {stream.index: number for number, stream in streams.items()}
-        for packet in packets_of(container, list(streams.values())):
+        for packet in packets_of(reading, container, list(streams.values())):
+            if reading.is_torn(packet):
+                continue
             try:
                 for frame in packet.decode():
                     if isinstance(frame, av.AudioFrame) and frame.samples:

@@ -22,6 +22,7 @@ from filmfs.proxy.fitting import Fitter
 from filmfs.proxy.joining import SoundPart, join
 from filmfs.proxy.originals import Labels, Original, Picture
 from filmfs.proxy.packets import PacketWriter
+from filmfs.proxy.reading import Reading
 from filmfs.proxy.recipes import Recipe
 from filmfs.proxy.sequences import FramesDecoder
 from filmfs.proxy.sounding import encode_sounds
@@ -53,6 +54,7 @@ class PictureTask:
     checked: tuple[int, ...]
     threads: int = 1  # with which it is decoded
     stills: tuple[StillsPlan, ...] = ()  # what of the span they show
+    is_lenient: bool = False  # towards bytes that cannot be read: their pictures are damaged
 
     @property
     def frames(self) -> int:
@@ -65,7 +67,7 @@ class PictureTask:
         return _name(self.identity, "pictures", self.span.first, self.span.count, self.plans, self.stills)
 
     def carry_out(self, folder: str, advance: Advance) -> Result:
-        """Makes the files: packets for each plan, then two for each of the stills. Raises BadMedia."""
+        """Makes the files: packets for each plan, then two for each of the stills. Raises BadMedia, DiskFailure."""
         order = sorted(range(len(self.plans)), key=lambda each: -self.plans[each].size.width)
         larger = [size for plan in self.stills for size in plan.sizes]
         fitter = Fitter(self.picture, [self.plans[each].size for each in order], larger)
@@ -74,6 +76,7 @@ class PictureTask:
         signatures: dict[int, list[int]] = {}
         names = tuple(f"{self.name}-{number}" for number in range(len(self.plans)))
         with ExitStack() as closing:
+            closing.push(_forget_decoder)
             files = [closing.enter_context(open(os.path.join(folder, name), "wb")) for name in names]
             encoders = [PictureEncoder(plan) for plan in self.plans]
             writers = [PacketWriter(file, each.extradata) for file, each in zip(files, encoders, strict=True)]
@@ -114,15 +117,21 @@ _open: list[tuple[tuple[object, ...], FFmpegDecoder | FramesDecoder]] = []
 
 def _decoder(task: PictureTask) -> FFmpegDecoder | FramesDecoder:
     """A decoder of the task's film: the last one that was used here, if it is that."""
-    key = task.identity, task.source, task.threads
+    key = task.identity, task.source, task.threads, task.is_lenient
     if not _open or _open[0][0] != key:
+        _forget_decoder(True)
+        if isinstance(task.source, FrameFiles):
+            _open.append((key, FramesDecoder(task.source, task.picture, is_lenient=task.is_lenient)))
+        else:
+            reading = Reading(task.source.open, mends=task.is_lenient)
+            _open.append((key, FFmpegDecoder(reading, task.picture, task.threads)))
+    return _open[0][1]
+
+
+def _forget_decoder(has_failed: object, *_: object) -> None:
+    if has_failed:
         while _open:
             _open.pop()[1].close()
-        if isinstance(task.source, FrameFiles):
-            _open.append((key, FramesDecoder(task.source, task.picture)))
-        else:
-            _open.append((key, FFmpegDecoder(task.source.open, task.picture, task.threads)))
-    return _open[0][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,7 @@ class SoundTask:
     source: Source
     original: Original  # without its picture
     plans: tuple[SoundPlan, ...]
+    is_lenient: bool = False  # towards bytes that cannot be read: they are silence
 
     @property
     def name(self) -> str:
@@ -144,7 +154,8 @@ class SoundTask:
         names = tuple(f"{self.name}-{number}" for number in range(len(self.plans)))
         with ExitStack() as closing:
             files = [closing.enter_context(open(os.path.join(folder, name), "wb")) for name in names]
-            heard = encode_sounds(self.source.open, self.original, self.plans, files, lambda: advance(0))
+            reading = Reading(self.source.open, mends=self.is_lenient)
+            heard = encode_sounds(reading, self.original, self.plans, files, lambda: advance(0))
         return Result(names, {"tracks": [asdict(each) for each in heard]})
 
 
@@ -220,6 +231,7 @@ class WaveformTask:
     identity: str
     source: Source
     original: Original
+    is_lenient: bool = False
 
     @property
     def name(self) -> str:
@@ -228,7 +240,8 @@ class WaveformTask:
 
     def carry_out(self, folder: str, advance: Advance) -> Result:
         """Makes the file. Raises BadMedia."""
-        lanes = waveform.hear(self.source.open, self.original, lambda: advance(0))
+        reading = Reading(self.source.open, mends=self.is_lenient)
+        lanes = waveform.hear(reading, self.original, lambda: advance(0))
         name = f"{self.name}.{StillKind.POSTER}.jpg"
         _write(os.path.join(folder, name), jpeg(waveform.draw(lanes)))
         return Result((name,), {})

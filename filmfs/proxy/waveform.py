@@ -12,8 +12,8 @@ from fractions import Fraction
 import av
 
 from filmfs.proxy.bitmaps import Bitmap
-from filmfs.proxy.looking import Opener
 from filmfs.proxy.originals import Original, Sound
+from filmfs.proxy.reading import Opener
 from filmfs.proxy.sounding import pieces
 
 WIDTH, HEIGHT = 960, 270

@@ -1,7 +1,7 @@
 """Proxies that are to be made, kept until they are: a queue that any process adds to and one works through.
 
 `jobs`   number (8 bytes, in the order in which they were added) → [content, name, place, [recipe, …], priority, state,
-         tries, error, added, ended, damaged]
+         tries, error, added, ended, damaged, [remark, …]]
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +15,7 @@ from filmfs.store.database import Transaction, reserve
 
 JOBS = b"jobs"
 _ENDED_KEPT = 500
+_REMARKS_MAX, _REMARK_LENGTH = 20, 300
 
 
 class JobState(StrEnum):
@@ -35,6 +36,7 @@ class Job:
     """Proxies of a content: `name` tells what kind of file it is, `place` where somebody saw it.
 
     The job with the greatest priority is next, of several the oldest. Times are nanoseconds since 1970; 0 is not yet.
+    `damaged` counts frames; `remarks` are what whoever asked should know of how it went.
     """
 
     content: ContentId
@@ -48,6 +50,7 @@ class Job:
     added: int = 0
     ended: int = 0
     damaged: int = 0
+    remarks: tuple[str, ...] = ()
     number: int = 0
 
 
@@ -90,7 +93,8 @@ def find_job(transaction: Transaction, number: int) -> Job | None:
 def put_job(transaction: Transaction, job: Job) -> None:
     """Records a job as it is now; of those that ended the newest are kept."""
     value = [job.content, job.name, job.place, list(job.recipes), job.priority, str(job.state), job.tries, job.error]
-    transaction.put(JOBS, _key(job.number), [*value, job.added, job.ended, job.damaged])
+    remarks = [remark[:_REMARK_LENGTH] for remark in job.remarks[:_REMARKS_MAX]]
+    transaction.put(JOBS, _key(job.number), [*value, job.added, job.ended, job.damaged, remarks])
     if job.state not in OPEN and transaction.count(JOBS) > _ENDED_KEPT:
         ended = sorted((each.ended, each.number) for each in all_jobs(transaction) if each.state not in OPEN)
         for _, number in ended[:-_ENDED_KEPT]:
@@ -104,11 +108,11 @@ def _key(number: int) -> bytes:
 def _job(key: bytes, value: Any) -> Job:
     try:
         content, name, place, recipes, priority, state, *rest = value
-        tries, error, added, ended, damaged = rest
+        tries, error, added, ended, damaged, *more = rest
         number = int.from_bytes(key, "big")
         known = JobState(state)
+        remarks = tuple(map(str, more[0])) if more else ()  # records of filmfs before there were any have none
     except (TypeError, ValueError) as problem:
         raise Corrupt(f"a record of the queue of proxies cannot be understood ({problem})") from problem
-    return Job(
-        ContentId(content), name, place, tuple(recipes), priority, known, tries, error, added, ended, damaged, number
-    )
+    told = tries, error, added, ended, damaged, remarks
+    return Job(ContentId(content), name, place, tuple(recipes), priority, known, *told, number)

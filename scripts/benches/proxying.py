@@ -6,21 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 
 from benches.films import ffmpeg
 from benches.frame import OURS, Figure, Outcome, Sample, Target, forget_pages, measured, rates, take_turns, times
 from benches.places import FILMFS, MIB, Mounted, Place, filmfs
 from filmfs.proxy.executors import Local
 from filmfs.proxy.making import make
-from filmfs.proxy.originals import examine
 from filmfs.proxy.recipes import EDITORIAL, PREVIEW, RECIPES, THUMBNAIL, Recipe
-from filmfs.proxy.sources import OnDisk
+from filmfs.proxy.sequences import examine_source
+from filmfs.proxy.sources import FrameFiles, OnDisk, Source
 
 FFMPEG = "ffmpeg"
 ALONE = "one process"
 _IDLE = "idle"
-_SECONDS = 20
 _SOURCE = "testsrc2=s={size}:r=24000/1001,noise=alls=10:allf=t+u"
+_FRAME = "frame%05d"
 _SOUND = "anoisesrc=r=48000:a=0.3"
 
 
@@ -32,25 +33,47 @@ class Codec:
     suffix: str
     options: tuple[str, ...]
     size: tuple[int, int] = (1920, 1080)
+    seconds: int = 20
+    reading: tuple[str, ...] = ()  # what FFmpeg must be told to read it
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is images, of which each is a file."""
+        return self.suffix in (".exr", ".dpx")
 
 
+_UHD = (3840, 2160)
+_X264 = ("-c:v", "libx264", "-preset", "veryfast")
+_X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=error")
+_LIGHT = ("-apply_trc", "iec61966_2_1")
 CODECS = (
     Codec("ProRes 422 HQ", ".mov", ("-c:v", "prores_ks", "-profile:v", "3", "-pix_fmt", "yuv422p10le")),
     Codec("ProRes 422 LT", ".mov", ("-c:v", "prores_ks", "-profile:v", "1", "-pix_fmt", "yuv422p10le")),
     Codec("DNxHR HQ", ".mov", ("-c:v", "dnxhd", "-profile:v", "dnxhr_hq", "-pix_fmt", "yuv422p")),
-    Codec("H.264, 50 Mbit/s", ".mp4", ("-c:v", "libx264", "-preset", "veryfast", "-b:v", "50M", "-g", "24")),
-    Codec("HEVC 10 bit, 40 Mbit/s", ".mp4", ("-c:v", "libx265", "-preset", "ultrafast", "-b:v", "40M", "-g", "48")),
+    Codec("H.264, 50 Mbit/s", ".mp4", (*_X264, "-b:v", "50M", "-g", "24")),
+    Codec("HEVC 10 bit, 40 Mbit/s", ".mp4", (*_X265, "-b:v", "40M", "-g", "48")),
     Codec("MPEG-2 4:2:2, 50 Mbit/s", ".mov", ("-c:v", "mpeg2video", "-b:v", "50M", "-pix_fmt", "yuv422p")),
     Codec("Motion JPEG", ".mov", ("-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj422p")),
+    Codec("ProRes 4444", ".mov", ("-c:v", "prores_ks", "-profile:v", "4", "-pix_fmt", "yuv444p10le"), seconds=10),
+    Codec("ProRes 422 HQ, UHD", ".mov", ("-c:v", "prores_ks", "-profile:v", "3", "-pix_fmt", "yuv422p10le"), _UHD, 6),
+    Codec("DNxHR HQX", ".mov", ("-c:v", "dnxhd", "-profile:v", "dnxhr_hqx", "-pix_fmt", "yuv422p10le"), seconds=10),
+    Codec(
+        "H.264 10 bit 4:2:2, intra", ".mp4", (*_X264, "-b:v", "100M", "-g", "1", "-pix_fmt", "yuv422p10le"), seconds=10
+    ),
+    Codec("H.264 10 bit 4:2:2, UHD", ".mp4", (*_X264, "-b:v", "150M", "-g", "24", "-pix_fmt", "yuv422p10le"), _UHD, 6),
+    Codec("HEVC 10 bit, UHD", ".mp4", (*_X265, "-b:v", "100M", "-g", "48"), _UHD, 6),
+    Codec(
+        "EXR, half, ZIP", ".exr", ("-c:v", "exr", "-compression", "zip16", "-format", "half"), seconds=4, reading=_LIGHT
+    ),
+    Codec("DPX, 10 bit", ".dpx", ("-c:v", "dpx", "-pix_fmt", "gbrp10le"), seconds=6),
 )
-_PIXELS = {"HEVC 10 bit, 40 Mbit/s": ("-pix_fmt", "yuv420p10le", "-x265-params", "log-level=error")}
 
 
 def proxies(place: Place) -> Outcome:
-    """Thumbnail, preview and editorial of 20 s of grainy HD, sound included: filmfs by two processes, and by one."""
+    """Thumbnail, preview and editorial of some seconds of grain with sound: filmfs by two processes, and by one."""
     directory, outcome = place.fresh("proxies"), Outcome()
     for codec in CODECS:
-        film = _film(directory, codec, 2 if place.quick else _SECONDS)
+        film = _film(directory, codec, 2 if place.quick else codec.seconds)
         turns = {
             FFMPEG: partial(measured, partial(_by_ffmpeg, directory, film, codec)),
             OURS: partial(measured, partial(_by_us, directory, film, 2)),
@@ -62,14 +85,14 @@ def proxies(place: Place) -> Outcome:
             rates(f"{codec.name}, by the clock", "fps", frames, samples, FFMPEG, Target("ratio", least=1.0))
         )
         outcome.figures.append(_processor_time(codec.name, frames, samples))
-        film.unlink()
+        film.unlink() if film.is_file() else rmtree(film)
     return outcome
 
 
 def proxies_beside(place: Place) -> Outcome:
     """Reading a file through the mount while the queue of proxies is worked through, against when it is empty."""
     directory, outcome = place.fresh("proxies_beside"), Outcome()
-    film = _film(directory, CODECS[0], 2 if place.quick else _SECONDS)
+    film = _film(directory, CODECS[0], 2 if place.quick else CODECS[0].seconds)
     with Mounted(directory) as mounted:
         mounted.add(film)
         large = mounted.main / "large"
@@ -91,16 +114,28 @@ def proxies_beside(place: Place) -> Outcome:
 
 
 def _film(directory: Path, codec: Codec, seconds: int) -> Path:
-    path = directory / f"film{codec.suffix}"
     source = _SOURCE.format(size="{}x{}".format(*codec.size))
+    if codec.is_sequence:
+        path = directory / "film"
+        path.mkdir()
+        ffmpeg("-f", "lavfi", "-i", source, "-t", str(seconds), *codec.options, path / f"{_FRAME}{codec.suffix}")
+        return path
+    path = directory / f"film{codec.suffix}"
     lavfi = ("-f", "lavfi", "-i", source, "-f", "lavfi", "-i", _SOUND, "-t", str(seconds), "-shortest", "-ac", "2")
     sound = "aac" if codec.suffix == ".mp4" else "pcm_s16le"
-    ffmpeg(*lavfi, *codec.options, *_PIXELS.get(codec.name, ()), "-c:a", sound, path)
+    ffmpeg(*lavfi, *codec.options, "-c:a", sound, path)
     return path
 
 
+def _source(film: Path) -> Source:
+    if film.is_file():
+        return OnDisk(str(film))
+    names = sorted(film.iterdir())
+    return FrameFiles(1, tuple((number, OnDisk(str(name))) for number, name in enumerate(names, 1)))
+
+
 def _frames(film: Path) -> int:
-    picture = examine(lambda: str(film)).picture
+    picture = examine_source(_source(film)).picture
     assert picture is not None
     return picture.frames
 
@@ -108,10 +143,10 @@ def _frames(film: Path) -> int:
 def _by_us(directory: Path, film: Path, workers: int) -> None:
     folder = directory / "work"
     folder.mkdir()
-    source = OnDisk(str(film))
+    source = _source(film)
     with Local(workers, nice=0) as executor:
         executor.start()
-        make("film", source, examine(source.open), list(RECIPES.values()), executor, str(folder))
+        make("film", source, examine_source(source), list(RECIPES.values()), executor, str(folder))
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
@@ -125,12 +160,14 @@ def _by_ffmpeg(directory: Path, film: Path, codec: Codec) -> None:
         f"[0:v]{scale['editorial']},format={EDITORIAL.pixels},split[e][x];"
         f"[x]{scale['preview']},format={PREVIEW.pixels},split[p][y];[y]{scale['thumbnail']}[t]"
     )
-    outputs: list[str | Path] = ["-map", "[e]", "-map", "0:a", *_options(EDITORIAL), "-c:a", "pcm_s16le"]
+    sound = () if codec.is_sequence else ("-map", "0:a")
+    outputs: list[str | Path] = ["-map", "[e]", *sound, *_options(EDITORIAL), "-c:a", "pcm_s16le"]
     outputs.append(directory / "editorial.mov")
     for recipe, label in ((PREVIEW, "[p]"), (THUMBNAIL, "[t]")):
-        outputs += ["-map", label, "-map", "0:a", *_options(recipe), "-g", "24", "-movflags", "faststart"]
+        outputs += ["-map", label, *sound, *_options(recipe), "-g", "24", "-movflags", "faststart"]
         outputs += ["-c:a", "aac", "-aac_coder", "fast", "-b:a", "128k", directory / f"{recipe.name}.mp4"]
-    ffmpeg("-i", film, "-filter_complex", graph, *outputs)
+    place = film / f"{_FRAME}{codec.suffix}" if codec.is_sequence else film
+    ffmpeg(*codec.reading, "-i", place, "-filter_complex", graph, *outputs)
     for recipe in (EDITORIAL, PREVIEW, THUMBNAIL):
         (directory / f"{recipe.name}{recipe.suffix}").unlink()
 

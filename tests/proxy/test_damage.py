@@ -78,6 +78,19 @@ def test_a_file_that_was_cut_off_is_refused_with_what_it_lacks(tmp_path: Path) -
         proxies(path, tmp_path)
 
 
+def test_an_mxf_file_in_which_frames_cannot_be_found_is_refused_as_those_after_them_would_be_misplaced(
+    tmp_path: Path,
+) -> None:
+    path = replace(CODECS["DNxHR"], suffix=".mxf").write(tmp_path / "original")
+    with av.open(str(path)) as container:
+        places = [each.pos for each in container.demux(video=0) if each.size]
+    data = bytearray(path.read_bytes())
+    data[places[25] - 4 : places[25] + 64] = bytes(68)
+    path.write_bytes(data)
+    with pytest.raises(BadMedia, match="1 of its 48 frames are not to be found"):
+        proxies(path, tmp_path)
+
+
 @pytest.mark.parametrize("data", [b"", b"not a film at all" * 100, bytes(100_000), random.Random(1).randbytes(50_000)])
 def test_what_is_no_media_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "original.mov"

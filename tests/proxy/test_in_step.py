@@ -9,6 +9,7 @@ import av
 import pytest
 
 from filmfs.proxy.looking import look_at_packets, look_at_tables
+from filmfs.proxy.reading import Reading
 from filmfs.proxy.recipes import EDITORIAL_H264, EDITORIAL_PRORES, Recipe
 from tests.proxy.making import proxies
 from tests.proxy.numbered import Numbered, Seen, Track, declared, lag, seen
@@ -165,4 +166,4 @@ def test_tables_say_what_the_packets_do(name: str, tmp_path: Path) -> None:
     path = str(FILMS[name].write(tmp_path / "original"))
     with av.open(path) as container:
         stream = container.streams.video[0]
-        assert look_at_tables(lambda: path, stream) == look_at_packets(container, stream)
+        assert look_at_tables(lambda: path, stream) == look_at_packets(Reading(lambda: path), container, stream)
