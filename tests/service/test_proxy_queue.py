@@ -157,7 +157,7 @@ def test_later_is_with_the_next_make(drive: Drive) -> None:
 
 
 def _runner(drive: Drive) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", "filmfs.archive.proxying", drive.root, "1"], start_new_session=True)
+    return subprocess.Popen([sys.executable, "-m", "filmfs.archive.proxying", drive.root, "2"], start_new_session=True)
 
 
 def _pieces(drive: Drive) -> int:
