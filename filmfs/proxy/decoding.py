@@ -148,7 +148,7 @@ class FFmpegDecoder:
         if self._container is not None and is_first:
             self.close()
         if self._container is None:
-            self._container = opened(self._reading, is_known=True)
+            self._container = opened(self._reading)
             stream = self._container.streams.video[self._picture.stream]
             stream.thread_type = "FRAME" if self._threads > 1 else "NONE"
             stream.codec_context.thread_count = self._threads

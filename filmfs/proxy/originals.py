@@ -138,13 +138,13 @@ def examine(opener: Opener) -> Original:
         return Original(picture, sounds, zero, labels)
 
 
-def opened(reading: Reading, *, is_known: bool = False) -> "av.container.InputContainer":
+def opened(reading: Reading) -> "av.container.InputContainer":
     """Opens it. Raises BadMedia, and DiskFailure where it cannot be read.
 
-    `is_known`: nobody will ask what its streams are. Of QuickTime no pictures are decoded to find out then.
+    QuickTime says what its streams are: no pictures are decoded to find out, which takes up to seconds.
     """
     place = reading()
-    options = {"skip_frame": "all"} if is_known and _is_quicktime(place) else {}
+    options = {"skip_frame": "all"} if _is_quicktime(place) else {}
     try:
         container = av.open(place, "r", options=options)
     except av.FFmpegError as error:

@@ -81,7 +81,7 @@ def pieces(opener: Opener, wanted: Mapping[int, Sound], zero: Fraction) -> Itera
 
 
 def _decoded(reading: Reading, wanted: Mapping[int, Sound]) -> Iterator[tuple[int, "av.AudioFrame"]]:
-    with opened(reading, is_known=True) as container:
+    with opened(reading) as container:
         streams = {number: container.streams.audio[number] for number in wanted}
         numbers = {stream.index: number for number, stream in streams.items()}
         for packet in packets_of(reading, container, list(streams.values())):

@@ -54,18 +54,20 @@ CODECS = (
     Codec("HEVC 10 bit, 40 Mbit/s", ".mp4", (*_X265, "-b:v", "40M", "-g", "48")),
     Codec("MPEG-2 4:2:2, 50 Mbit/s", ".mov", ("-c:v", "mpeg2video", "-b:v", "50M", "-pix_fmt", "yuv422p")),
     Codec("Motion JPEG", ".mov", ("-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj422p")),
-    Codec("ProRes 4444", ".mov", ("-c:v", "prores_ks", "-profile:v", "4", "-pix_fmt", "yuv444p10le"), seconds=10),
-    Codec("ProRes 422 HQ, UHD", ".mov", ("-c:v", "prores_ks", "-profile:v", "3", "-pix_fmt", "yuv422p10le"), _UHD, 6),
-    Codec("DNxHR HQX", ".mov", ("-c:v", "dnxhd", "-profile:v", "dnxhr_hqx", "-pix_fmt", "yuv422p10le"), seconds=10),
+    Codec("ProRes 4444", ".mov", ("-c:v", "prores_ks", "-profile:v", "4", "-pix_fmt", "yuv444p10le")),
+    Codec("ProRes 422 HQ, UHD", ".mov", ("-c:v", "prores_ks", "-profile:v", "3", "-pix_fmt", "yuv422p10le"), _UHD, 12),
+    Codec("DNxHR HQX", ".mov", ("-c:v", "dnxhd", "-profile:v", "dnxhr_hqx", "-pix_fmt", "yuv422p10le")),
+    Codec("H.264 10 bit 4:2:2, intra", ".mp4", (*_X264, "-b:v", "100M", "-g", "1", "-pix_fmt", "yuv422p10le")),
+    Codec("H.264 10 bit 4:2:2, UHD", ".mp4", (*_X264, "-b:v", "150M", "-g", "24", "-pix_fmt", "yuv422p10le"), _UHD, 12),
+    Codec("HEVC 10 bit, UHD", ".mp4", (*_X265, "-b:v", "100M", "-g", "48"), _UHD, 12),
     Codec(
-        "H.264 10 bit 4:2:2, intra", ".mp4", (*_X264, "-b:v", "100M", "-g", "1", "-pix_fmt", "yuv422p10le"), seconds=10
+        "EXR, half, ZIP",
+        ".exr",
+        ("-c:v", "exr", "-compression", "zip16", "-format", "half"),
+        seconds=12,
+        reading=_LIGHT,
     ),
-    Codec("H.264 10 bit 4:2:2, UHD", ".mp4", (*_X264, "-b:v", "150M", "-g", "24", "-pix_fmt", "yuv422p10le"), _UHD, 6),
-    Codec("HEVC 10 bit, UHD", ".mp4", (*_X265, "-b:v", "100M", "-g", "48"), _UHD, 6),
-    Codec(
-        "EXR, half, ZIP", ".exr", ("-c:v", "exr", "-compression", "zip16", "-format", "half"), seconds=4, reading=_LIGHT
-    ),
-    Codec("DPX, 10 bit", ".dpx", ("-c:v", "dpx", "-pix_fmt", "gbrp10le"), seconds=6),
+    Codec("DPX, 10 bit", ".dpx", ("-c:v", "dpx", "-pix_fmt", "gbrp10le"), seconds=20),
 )
 
 

@@ -1,6 +1,7 @@
-"""The optional C extension that shrinks planes of pictures; libswscale does the same, at several times the cost.
+"""The optional C extensions that shrink planes of pictures and look their points up in tables.
 
-Where it is missing, or FILMFS_NATIVE=off says so, `shrink_plane` is None.
+FFmpeg's libraries do the same at several times the cost. Where they are missing, or FILMFS_NATIVE=off says so,
+`shrink_plane` and `look_up_plane` are None.
 """
 
 import importlib
@@ -32,14 +33,27 @@ class ShrinkPlane(Protocol):
         """
 
 
-def _load() -> ShrinkPlane | None:
+class LookUpPlane(Protocol):
+    """What a table has for each point."""
+
+    def __call__(
+        self, source: Any, source_stride: int, target: Any, target_stride: int, width: int, height: int, table: bytes, /
+    ) -> None:
+        """Fills `width` by `height` points of a target: each is the source's place in a table.
+
+        Points and what is in the table are 16 bits in the machine's order; a point past the table's end is its last
+        place. Strides are bytes. Raises ValueError when a plane is smaller than that.
+        """
+
+
+def _load(module: str, name: str) -> Any:
     if os.environ.get("FILMFS_NATIVE") == "off":
         return None
     try:
-        shrink: ShrinkPlane = importlib.import_module("filmfs.proxy.native._halving").shrink_plane
+        return getattr(importlib.import_module(f"filmfs.proxy.native.{module}"), name)
     except ImportError:
         return None
-    return shrink
 
 
-shrink_plane = _load()
+shrink_plane: ShrinkPlane | None = _load("_halving", "shrink_plane")
+look_up_plane: LookUpPlane | None = _load("_looking_up", "look_up_plane")
