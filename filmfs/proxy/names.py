@@ -52,8 +52,7 @@ FOLDERS = {"Proxy": "{}", "Proxies": "{}_Proxy"}
 def spellings() -> Iterator[str]:
     """The suffixes that an original may have, as people write them."""
     for suffix in sorted(_FILMS | _SOUNDS):
-        yield suffix
-        yield suffix.upper()
+        yield from sorted({suffix, suffix.upper(), "." + suffix[1:].capitalize()})
 
 
 def split_sibling(name: str, recipes: Container[str]) -> tuple[str, str, str] | None:

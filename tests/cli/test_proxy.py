@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from contextlib import suppress
 from fractions import Fraction
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from filmfs.archive.queue import progress_of
 from filmfs.core import errors
-from tests.drive import FILMFS, Drive, answer
+from tests.drive import FILMFS, Drive, answer, wait_until
 from tests.proxy.numbered import Numbered, seen
 from tests.proxy.test_damage import damage
 
@@ -182,6 +184,31 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_pa
     (proxy,) = drive.facts("proxy list", "main:wounded.mov")["films"][0]["proxies"]
     assert (proxy["frames"], proxy["damaged"]) == (30, 1)
     assert "1 frame could not be decoded" in drive.filmfs("proxy status")
+
+
+def test_a_worker_that_is_killed_costs_nothing_and_is_told(tmp_path: Path) -> None:
+    drive = Drive(tmp_path)
+    drive.filmfs("add", Numbered(frames=250, size=(1280, 720)).write(tmp_path / "long"))
+    command = [*FILMFS, "proxy", "make", drive.root, "main:", "--sizes", "editorial", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as making:
+        wait_until(lambda: progress_of(drive.root) is not None and workers_of(making.pid), "the workers")
+        os.kill(workers_of(making.pid)[0], signal.SIGKILL)
+        told = json.loads(making.communicate()[0])
+    assert making.returncode == 0
+    (film,) = told["films"]
+    assert film["remarks"] == ["a worker died (SIGKILL)"]
+    content = film["proxies"][0]["files"][0]["content"]
+    assert len(seen(Path(drive.root) / "blobs" / content[:2] / content[2:]).numbers) == 250
+    assert "a worker died (SIGKILL)" in drive.filmfs("proxy status")
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes that carry out tasks for another: copies of one that it started."""
+    return [worker for stem in children_of(pid) for worker in children_of(stem)]
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text().split()]
 
 
 def test_recipes_of_the_archives_settings_are_made_and_shown(tmp_path: Path, card: Path) -> None:

@@ -85,6 +85,16 @@ def test_a_program_that_writes_into_such_a_folder_makes_it_a_real_one(shoot: Pat
     assert not (shoot / "Proxies" / "A001_Proxy.mov").exists()
 
 
+@pytest.mark.parametrize("suffix", [".MOV", ".Mov"])
+def test_a_suffix_in_capitals_is_found_in_folders_of_either_kind(shoot: Path, suffix: str) -> None:
+    editorial = (shoot / "A001.editorial.mov").read_bytes()
+    (shoot / "A001.mov").rename(shoot / f"A001{suffix}")
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == editorial
+    (shoot / "Proxy" / "notes.txt").write_text("now it is real")
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == editorial
+    assert (shoot / "A001.editorial.mov").read_bytes() == editorial
+
+
 def test_who_stands_in_such_a_folder_sees_what_was_made_in_it(shoot: Path) -> None:
     run(
         "sh", "-c", f"cd '{shoot}/Proxy' && echo new > B002.mov && cat B002.mov && ls | grep -x B002.mov && rm B002.mov"

@@ -5,10 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from filmfs.core.errors import BadMedia
@@ -46,6 +49,40 @@ def wait_for(is_so: Callable[[], object], seconds: float = 30.0) -> None:
     while not is_so():
         assert time.monotonic() < until, "it took too long"
         time.sleep(0.05)
+
+
+class _Ranges(SimpleHTTPRequestHandler):
+    """A file, or bytes of it from one on."""
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        asked = self.headers.get("Range", "")
+        self.server.asked.append(asked)  # type: ignore[attr-defined]
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        size = path.stat().st_size
+        begin, end = int(first or 0), min(size, int(last) + 1 if last else size)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{size}")
+        self.send_header("Content-Length", str(end - begin))
+        self.end_headers()
+        with open(path, "rb") as file, suppress(ConnectionError):
+            file.seek(begin)
+            self.wfile.write(file.read(end - begin))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server of a folder's files that gives ranges, and the ranges that it was asked for."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Ranges, directory=str(folder))) as server:
+        server.asked = asked = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from filmfs.proxy.parcels import Parcel, receive, wrap
 from filmfs.proxy.recipes import THUMBNAIL
 from filmfs.proxy.sources import OnDisk
 from filmfs.proxy.tasks import Result
-from tests.proxy.farming import TOP, Harmful, farm, wait_for
+from tests.proxy.farming import TOP, Harmful, farm, serving, wait_for
 from tests.proxy.making import ALL, proxies
 from tests.proxy.numbered import Numbered, Track, seen
 
@@ -197,6 +197,21 @@ def test_originals_may_be_elsewhere_at_the_workers(address: str, tmp_path: Path)
     with Farm(address, timeout_s=30, moved=moved) as workers:
         made = make("original", here, original, [THUMBNAIL], workers, str(tmp_path))
     assert seen(made.renditions[0].path).numbers == tuple(range(250))
+
+
+def test_originals_may_be_at_a_server_that_gives_ranges(address: str, tmp_path: Path) -> None:
+    options = {"bf": "2", "preset": "veryfast"}
+    film = Numbered(".mp4", "libx264", "yuv420p", options=options, frames=250, size=(320, 180))
+    (tmp_path / "made").mkdir()
+    path = film.write(tmp_path / "original")
+    original = examine(OnDisk(str(path)).open)
+    with serving(tmp_path) as (server, asked), Farm(address, moved={str(tmp_path): server}) as workers:
+        made = make("original", OnDisk(str(path)), original, ALL, workers, str(tmp_path / "made"))
+    for rendition in made.renditions:
+        assert seen(rendition.path).numbers == tuple(range(250))
+    assert len(made.renditions) == 3
+    assert asked
+    assert all(each.startswith("bytes=") for each in asked)
 
 
 def test_where_no_scheduler_is_is_said() -> None:
