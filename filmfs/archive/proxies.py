@@ -30,6 +30,7 @@ from filmfs.store.derived import (
     Derived,
     DerivedFile,
     all_derived,
+    drop_derived,
     find_made_or_adopted,
     original_of,
     put_derived,
@@ -77,6 +78,16 @@ class Proxies:
     def missing(self, original: ContentId, recipes: Iterable[Recipe]) -> list[Recipe]:
         """Those that were not made of it yet."""
         return [recipe for recipe in recipes if self.find(original, recipe) is None]
+
+    def forget(self, originals: Iterable[tuple[ContentId, Iterable[Recipe]]]) -> None:
+        """Has recipes make anew what they made of originals; what was adopted stays."""
+
+        def change(transaction: Transaction) -> None:
+            for original, recipes in originals:
+                for recipe in recipes:
+                    drop_derived(transaction, original, recipe_key(recipe.identity))
+
+        self._archive.database.transact(change)
 
     def examine(self, original: ContentId, name: str, source: Source | None = None) -> Original:
         """What an original is, with the labels that its bytes say. Raises BadMedia, Unsupported without a decoder.

@@ -70,6 +70,9 @@ def make(
         list[str] | None,
         typer.Option("--moved", metavar="HERE=THERE", help="Where the farm's workers have what is here at a path."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make those anew that are there, as after damage was mended.")
+    ] = False,
     later: Annotated[bool, typer.Option("--later", help="Only put them into the queue.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -92,11 +95,13 @@ def make(
         proxies, queue, recipes = Proxies(opened), ProxyQueue(opened), _recipes(opened, sizes)
         films = [film for place in places for film in _films(opened, place)]
         once = {film.content: film for film in reversed(films)}  # the first name of each content
-        wanted = {film: _missing(proxies, film, recipes) for film in films if once[film.content] == film}
+        wanted = {film: _missing(proxies, film, recipes, again=again) for film in films if once[film.content] == film}
         wanted = {film: missing for film, missing in wanted.items() if missing}
         if dry_run:
             _tell_plan(output, wanted, len(films))
             return
+        if again:
+            proxies.forget((film.content, [recipes[name] for name in names]) for film, names in wanted.items())
         jobs = [
             Job(film.content, film.name, film.place, missing, priority=_ASKED_FOR) for film, missing in wanted.items()
         ]
@@ -153,11 +158,12 @@ def _work(
                     time.sleep(_LOOK_S)
 
 
-def _missing(proxies: "Proxies", film: "Footage", recipes: Book) -> tuple[str, ...]:
-    """The names of what is not there of a film; nothing of one that is a proxy itself."""
+def _missing(proxies: "Proxies", film: "Footage", recipes: Book, *, again: bool) -> tuple[str, ...]:
+    """The names of what is to be made of a film; nothing of a proxy itself, or in an adopted one's place."""
     if proxies.is_proxy(film.content):
         return ()
-    return tuple(name for name, recipe in recipes.items() if proxies.find(film.content, recipe) is None)
+    there = {name: proxies.find(film.content, recipe) for name, recipe in recipes.items()}
+    return tuple(name for name, made in there.items() if made is None or (again and "adopted" not in made.facts))
 
 
 @contextmanager

@@ -126,11 +126,12 @@ class _Mended(_File):
     def __init__(self, file: BinaryIO, holes: list[tuple[int, int]]) -> None:
         super().__init__(file)
         self._holes = holes
+        self._skip = _BLOCK
 
     def read(self, size: int = -1) -> bytes:
         end = self._size if size < 0 else min(self._size, self._at + size)
         parts: list[bytes] = []
-        most, skip = self._size, _BLOCK
+        most = self._size
         while self._at < end:
             wanted = min(most, end - self._at)
             try:
@@ -139,14 +140,19 @@ class _Mended(_File):
                 if wanted > _BLOCK:
                     most = _BLOCK  # some of it can be read
                     continue
-                last = min(self._size, self._at // skip * skip + skip)
+                last = min(self._size, self._at // self._skip * self._skip + self._skip)
                 self._holes.append((self._at, last))
-                skip = min(2 * skip, _SKIP_MAX)
+                self._skip = min(2 * self._skip, _SKIP_MAX)
                 data = self._zeros(wanted)
             if not data:
                 break
             parts.append(data)
         return b"".join(parts)
+
+    def _read(self, size: int) -> bytes:
+        data = super()._read(size)
+        self._skip = _BLOCK
+        return data
 
     def _zeros(self, size: int) -> bytes:
         """Zeros up to where a hole ends that is here."""

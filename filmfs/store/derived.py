@@ -61,6 +61,11 @@ def put_derived(transaction: Transaction, original: ContentId, recipe: bytes, ma
         transaction.put(RENDITIONS, file.content, original)
 
 
+def drop_derived(transaction: Transaction, original: ContentId, recipe: bytes) -> None:
+    """Forgets what a recipe made of an original. Its files stay what they were: renditions, which nobody proxies."""
+    transaction.delete(DERIVED, original + recipe)
+
+
 def find_derived(transaction: Transaction, original: ContentId, recipe: bytes) -> Derived | None:
     """What a recipe made of an original, if it did. Raises Corrupt."""
     value = transaction.get(DERIVED, original + recipe)

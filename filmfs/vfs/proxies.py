@@ -126,9 +126,10 @@ class ProxyFiles:
             return catalog.original_of(transaction, content) is not None
 
     def count(self) -> int:
-        """Another number than before once there are more."""
+        """Another number than before once there are more, or others; 0 if there are none."""
         with self._database.read() as transaction:
-            return transaction.count(catalog.DERIVED)
+            made = transaction.count(catalog.DERIVED)
+            return made + transaction.count(catalog.RENDITIONS) if made else 0
 
     def is_editorial(self, name: bytes) -> bool:
         """Whether a proxy of that name is one that editors look for."""

@@ -250,6 +250,16 @@ def test_directories_are_copied_moved_and_removed_as_ever(drive: Drive, shoot: P
     assert os.listdir(shoot) == []
 
 
+def test_those_that_are_made_again_are_seen_at_once(drive: Drive, shoot: Path) -> None:
+    old = (shoot / "Proxy" / "A001.mov").read_bytes()
+    plan = drive.facts("proxy make", f"main:{shoot.name}", "--again", "--dry-run")
+    assert [each["make"] for each in plan["films"]] == [["thumbnail", "preview", "editorial"]]
+    made = drive.facts("proxy make", f"main:{shoot.name}", "--again")
+    assert [proxy["name"] for proxy in made["films"][0]["proxies"]] == ["thumbnail", "preview", "editorial"]
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == old
+    assert sorted(os.listdir(shoot)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
+
+
 def test_copies_of_proxies_are_not_proxied(drive: Drive, shoot: Path) -> None:
     run("cp", shoot / "A001.editorial.mov", shoot / "mine.mov")
     seal(drive)

@@ -11,6 +11,7 @@ import pytest
 from filmfs.core.errors import Corrupt, DiskFailure
 from filmfs.proxy.executors import InThisProcess
 from filmfs.proxy.making import Making, make
+from filmfs.proxy.reading import Reading
 from filmfs.proxy.sequences import examine_source
 from filmfs.proxy.sources import FrameFiles, OnDisk, Source
 from tests.proxy.making import ALL
@@ -123,6 +124,28 @@ def test_a_film_whose_packets_must_be_counted_is_never_taken_for_a_shorter_one(n
     plain = examine_source(OnDisk(str(path))).picture
     assert plain is not None
     assert plain.frames == 96
+
+
+def test_a_large_place_that_cannot_be_read_costs_few_reads_and_what_is_after_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(range(256)) * (1 << 14))  # 4 MiB
+    torn = Torn(str(path), 1 << 20, 3 << 20, ERRORS[0])
+    tries: list[int] = []
+
+    class Counted(_Torn):
+        def read(self, size: int | None = -1) -> bytes:
+            tries.append(self.tell())
+            return super().read(size)
+
+    reading = Reading(lambda: Counted(torn), mends=True)  # type: ignore[return-value, arg-type]
+    file = reading()
+    assert not isinstance(file, str)
+    made = b"".join(iter(lambda: file.read(1 << 15), b""))
+    assert len(made) == 4 << 20
+    lost = [at for at, (a, b) in enumerate(zip(made, path.read_bytes(), strict=True)) if a != b]
+    assert made[: 1 << 20] == path.read_bytes()[: 1 << 20]
+    assert max(lost) < (4 << 20) - 4096
+    assert len([at for at in tries if 1 << 20 <= at < 3 << 20]) < 40
 
 
 def making(source: Torn, folder: Path, *, is_lenient: bool = False) -> Making:
