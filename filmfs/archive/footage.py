@@ -3,23 +3,23 @@
 An image sequence is known by the numbers and contents of its frames, wherever they are.
 """
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from blake3 import blake3
 
-from filmfs.archive.sequences import kept_sequence
-from filmfs.core.errors import BadMedia, BadTimecode
+from filmfs.archive.sequences import images
+from filmfs.core.errors import BadMedia
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import shown
-from filmfs.proxy.names import is_original_key
+from filmfs.core.sequences import ImageSequence, find_sequences
+from filmfs.proxy.names import is_original_key, maker_of
 from filmfs.proxy.sources import FrameFiles, InArchive
-from filmfs.store.contents import Contents
-from filmfs.versioning.rows import Entry, Kind
+from filmfs.versioning.rows import Entry, Inode, Kind
 from filmfs.versioning.view import View
 
-_OF_FILMS = (b".exr", b".dpx", b".cin")  # a directory of other numbered pictures may be photographs
+_OF_FILMS = (".exr", ".dpx", ".cin", ".ari")  # other numbered pictures may be photographs
+_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,53 +40,118 @@ class Footage:
         )
 
 
-def footage_at(view: View, contents: Contents, file: FileId, place: str) -> Iterator[Footage]:
-    """The original at a place, or all below a directory. Raises BadMedia for what is none, or is being hashed."""
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """What looks like an original and cannot be one, and why; `is_waiting`: it can when it is hashed, in a moment."""
+
+    place: str
+    why: str
+    is_waiting: bool = False
+
+
+def footage_at(view: View, file: FileId, place: str) -> Iterator[Footage]:
+    """The original at a place, or all at and below a directory. Raises BadMedia for a file that is none."""
+    is_file = view.get_inode(file).kind is not Kind.DIRECTORY
+    for each in survey(view, file, place):
+        if isinstance(each, Footage):
+            yield each
+        elif is_file:
+            raise BadMedia(f"{place} {each.why}")
+
+
+def survey(view: View, file: FileId, place: str) -> Iterator[Footage | Unusable]:
+    """The original at a place, or all at and below a directory, and what cannot be one.
+
+    A directory is an image sequence itself if there is one in it: of EXR, DPX or Cineon frames, two at least; or, where
+    it is asked for and no film is in it, of any pictures.
+    """
     inode = view.get_inode(file)
-    name = place.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    place = place.rstrip("/")
+    name = place.rpartition("/")[2].rpartition(":")[2]
     if inode.kind is Kind.FILE:
-        if not isinstance(inode.content, bytes):
-            raise BadMedia(f"{place} is empty, or being hashed")
-        yield Footage(place, name, ContentId(inode.content))
+        yield _film(place, name, inode)
     elif inode.kind is Kind.DIRECTORY:
-        try:
-            yield _sequence(view, contents, file, place.rstrip("/"), name)
-        except BadTimecode:
-            yield from _below(view, contents, file, place if place.endswith((":", "/")) else place + "/")
+        yield from _below(view, file, place, name, is_asked=True)
     else:
-        raise BadMedia(f"{place} is a {inode.kind.name.lower()}, not a film")
+        yield Unusable(place, f"is a {inode.kind.name.lower()}, not a film")
 
 
-def _below(view: View, contents: Contents, directory: FileId, above: str) -> Iterator[Footage]:
-    for entry in view.entries(directory):
-        name = shown(entry.name)
+def sequence_at(view: View, directory: FileId, place: str) -> Footage | None:
+    """The image sequence that a directory is."""
+    name = place.rpartition("/")[2].rpartition(":")[2]
+    found = _sequence(view, list(view.entries(directory)), place, name, is_asked=True)
+    return found if isinstance(found, Footage) else None
+
+
+def _below(
+    view: View, directory: FileId, place: str, name: str, *, is_asked: bool = False
+) -> Iterator[Footage | Unusable]:
+    entries = list(view.entries(directory))
+    sequence = _sequence(view, entries, place, name, is_asked=is_asked)
+    if sequence is not None:
+        yield sequence
+    above = place if place.endswith(":") else f"{place}/"
+    for entry in entries:
+        called = shown(entry.name)
         if entry.kind is Kind.DIRECTORY:
-            if _holds_film_frames(view, entry):
-                try:
-                    yield _sequence(view, contents, entry.file, above + name, name)
-                    continue
-                except (BadTimecode, BadMedia):
-                    pass
-            yield from _below(view, contents, entry.file, f"{above}{name}/")
-        elif entry.kind is Kind.FILE and is_original_key(entry.name):
-            inode = view.get_inode(entry.file)
-            if isinstance(inode.content, bytes):
-                yield Footage(above + name, name, ContentId(inode.content))
+            yield from _below(view, entry.file, above + called, called)
+        elif _is_film(entry) and not (sequence is not None and maker_of(called) and _is_frame(called)):
+            yield _film(above + called, called, view.get_inode(entry.file))
 
 
-def _holds_film_frames(view: View, directory: Entry) -> bool:
-    return any(entry.name.lower().endswith(_OF_FILMS) for entry in view.entries(directory.file))
+def _is_film(entry: Entry) -> bool:
+    return entry.kind is Kind.FILE and is_original_key(entry.name)
 
 
-def _sequence(view: View, contents: Contents, directory: FileId, place: str, name: str) -> Footage:
-    """The image sequence that a directory is. Raises BadTimecode when it is none, BadMedia when it is being hashed."""
-    kept = kept_sequence(lambda: nullcontext(view), contents, directory, name)
+def _is_frame(name: str) -> bool:
+    return name.lower().endswith(_OF_FILMS)
+
+
+def _film(place: str, name: str, inode: Inode) -> Footage | Unusable:
+    if isinstance(inode.content, bytes):
+        return Footage(place, name, ContentId(inode.content))
+    return _not_yet(place, "", inode)
+
+
+def _not_yet(place: str, which: str, inode: Inode) -> Unusable:
+    if not inode.size:
+        return Unusable(place, f"{which}is empty")
+    return Unusable(place, f"{which}is being hashed: it can be read in a moment", is_waiting=True)
+
+
+def _sequence(
+    view: View, entries: Sequence[Entry], place: str, name: str, *, is_asked: bool
+) -> Footage | Unusable | None:
+    """The image sequence that a directory is, if it is one."""
+    if not name:
+        return None  # a branch itself has no name to be called by
+    frames = images(entries)
+    takes_all = is_asked and not any(_is_film(entry) and not _is_frame(shown(entry.name)) for entry in entries)
+    if not takes_all:
+        frames = {called: entry for called, entry in frames.items() if _is_frame(called)}
+    found = [each for each in find_sequences(frames) if takes_all or len(each.numbers) > 1]
+    found = [each for each in found if name in (each.stem, each.before, each.pattern)] or found
+    if not found:
+        return None
+    if len(found) > 1:
+        which = ", ".join(each.pattern for each in found[:_TOLD])
+        more = ", …" if len(found) > _TOLD else ""
+        return Unusable(place, f"could be any of several image sequences: {which}{more}; let each have its directory")
+    maker = maker_of(f"frame{found[0].after}")
+    if maker is not None:
+        return Unusable(place, f"no decoder here for {maker} ({len(found[0].numbers)} frames)")
+    return _of_frames(view, found[0], frames, place, name)
+
+
+def _of_frames(
+    view: View, sequence: ImageSequence, entries: Mapping[str, Entry], place: str, name: str
+) -> Footage | Unusable:
     frames = []
-    for number in kept.sequence.numbers:
-        content = view.get_inode(kept.entries[kept.sequence.names[number]].file).content
-        if not isinstance(content, bytes):
-            raise BadMedia(f"frame {number} of {place} is empty, or being hashed")
-        frames.append((number, ContentId(content)))
+    for number in sequence.numbers:
+        inode = view.get_inode(entries[sequence.names[number]].file)
+        if not isinstance(inode.content, bytes):
+            return _not_yet(place, f"frame {number} ", inode)
+        frames.append((number, ContentId(inode.content)))
     said = b"".join(number.to_bytes(8, "big") + content for number, content in frames)
     identity = blake3(said, derive_key_context="filmfs 2026 image sequence").digest()
     return Footage(place, name, ContentId(identity), tuple(frames))

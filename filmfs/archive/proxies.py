@@ -75,6 +75,10 @@ class Proxies:
         with self._archive.database.read() as transaction:
             return original_of(transaction, content) is not None
 
+    def is_only_adopted(self, original: ContentId, name: str) -> bool:
+        """Whether others made proxies of what cannot be decoded here, so that there will never be more."""
+        return maker_of(name) is not None and any("adopted" in made.facts for made in self.all_of(original))
+
     def missing(self, original: ContentId, recipes: Iterable[Recipe]) -> list[Recipe]:
         """Those that were not made of it yet."""
         return [recipe for recipe in recipes if self.find(original, recipe) is None]

@@ -121,7 +121,7 @@ class ProxyWork:
         if source is None and self._proxies.missing(job.content, wanted):
             self._adopt(job)
         missing = self._proxies.missing(job.content, wanted)
-        if not missing or self._proxies.is_proxy(job.content):
+        if not missing or self._proxies.is_proxy(job.content) or self._proxies.is_only_adopted(job.content, job.name):
             return Made({})
         original = self._proxies.examine(job.content, job.name, source)
         frames = frames_of_work(original)
@@ -150,7 +150,7 @@ class ProxyWork:
                 return None
         place = parse_place(job.place)
         view = self._archive.history.view_of(place.point)
-        for footage in footage_at(view, self._archive.contents, view.resolve(place.parts), job.place):
+        for footage in footage_at(view, view.resolve(place.parts), job.place):
             if footage.content == job.content:
                 return footage.source(self._archive.root)
         raise SourceChanged(f"{job.place} was changed since its proxies were asked for")

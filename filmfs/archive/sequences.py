@@ -1,6 +1,6 @@
 """An image sequence of a tree: which files of a directory are its frames, and how they are counted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from unicodedata import normalize
 
@@ -41,8 +41,7 @@ def kept_sequence(
     With `is_loose` the directory holds other files too, and only a sequence that is called so is meant.
     """
     with trees() as view:
-        frames = (each for each in view.entries(directory) if each.kind is Kind.FILE and _is_image(each))
-        entries = {normalize("NFC", each.name.decode(errors="surrogateescape")): each for each in frames}
+        entries = images(view.entries(directory))
         sequence = sequence_called(entries, normalize("NFC", stem))
         if is_loose and normalize("NFC", stem) not in (sequence.stem, sequence.before, sequence.pattern):
             raise NotFound(f"there is no image sequence {stem} here")
@@ -53,5 +52,7 @@ def kept_sequence(
     return KeptSequence(sequence, entries, counting)
 
 
-def _is_image(entry: Entry) -> bool:
-    return entry.name.lower().endswith(_IMAGES)
+def images(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Those of a directory's entries that may be frames, by their names."""
+    frames = (each for each in entries if each.kind is Kind.FILE and each.name.lower().endswith(_IMAGES))
+    return {normalize("NFC", each.name.decode(errors="surrogateescape")): each for each in frames}

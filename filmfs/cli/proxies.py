@@ -12,18 +12,20 @@ import typer
 from filmfs.archive import Archive, Mode
 from filmfs.cli import proxy_queue
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, command, help_if_bare, new_app, size
-from filmfs.cli.files import PlaceText, resolve
+from filmfs.cli.files import PlaceText
+from filmfs.cli.proxy_films import Plan, films_at, find_films, plan, with_adoptions
 from filmfs.control import refresh
-from filmfs.core.errors import Busy, FilmFSError, LeftOut, NotFound, Usage
+from filmfs.core.errors import BadMedia, Busy, FilmFSError, LeftOut, NotFound, Usage
 from filmfs.core.paths import parse_place
 from filmfs.core.words import counted
 from filmfs.proxy.book import STANDARD, Book
+from filmfs.proxy.names import maker_of
 from filmfs.proxy.selection import Display, Rendition, select_proxy
 from filmfs.store.derived import Derived
 
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
     from filmfs.archive.adopting import Candidate
-    from filmfs.archive.footage import Footage
+    from filmfs.archive.footage import Footage, Unusable
     from filmfs.archive.proxies import Proxies
     from filmfs.archive.queue import ProxyQueue
     from filmfs.proxy.executors import Executor
@@ -93,33 +95,32 @@ def make(
     refresh(archive)
     with Archive(archive, Mode.INGEST) as opened:
         proxies, queue, recipes = Proxies(opened), ProxyQueue(opened), _recipes(opened, sizes)
-        films = [film for place in places for film in _films(opened, place)]
-        once = {film.content: film for film in reversed(films)}  # the first name of each content
-        wanted = {film: _missing(proxies, film, recipes, again=again) for film in films if once[film.content] == film}
-        wanted = {film: missing for film, missing in wanted.items() if missing}
+        films = find_films(opened, places, output)
+        plans = plan(proxies, films.usable, recipes, again=again)
+        known = len(films.usable) - len(plans)
         if dry_run:
-            _tell_plan(output, wanted, len(films))
+            _tell_plan(output, with_adoptions(opened, plans, recipes), films.unusable, known)
             return
         if again:
-            proxies.forget((film.content, [recipes[name] for name in names]) for film, names in wanted.items())
+            proxies.forget((each.film.content, [recipes[name] for name in each.make]) for each in plans)
         jobs = [
-            Job(film.content, film.name, film.place, missing, priority=_ASKED_FOR) for film, missing in wanted.items()
+            Job(each.film.content, each.film.name, each.film.place, each.make, priority=_ASKED_FOR) for each in plans
         ]
         numbers = queue.add(jobs)
-        if later:
-            facts: dict[str, Any] = {"queued": numbers, "known": len(films) - len(wanted)}
-            output.result(facts, lambda: iter([f"{counted(len(numbers), 'film')} in the queue"]))
-            return
         ended = {}
-        if numbers:
+        if numbers and not later:
             with _executor(processes, farm, moved or []) as executor:
                 ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
-        told = [_told(opened, film, ended[number]) for film, number in zip(wanted, numbers, strict=True)]
+        told = [_told(opened, each.film, ended[number]) for each, number in zip(plans, numbers, strict=True) if ended]
+    told += [{"place": each.place, "error": "unusable", "message": each.why} for each in films.unusable]
     left_out = [each for each in told if "error" in each]
-    facts = {"films": told, "known": len(films) - len(wanted), "left_out": len(left_out)}
-    output.result(facts, lambda: _made_lines(told, len(films) - len(wanted)))
+    facts: dict[str, Any] = {"films": told, "known": known, "left_out": len(left_out)}
+    if later:
+        facts["queued"] = numbers
+    output.result(facts, lambda: _made_lines(told, known, len(numbers) if later else 0))
     damaged = [each for each in told if each.get("damaged")]
-    what = [f"{counted(len(left_out), 'film')} of {len(films)} could not be proxied"] if left_out else []
+    count = len(films.usable) + len(films.unusable)
+    what = [f"{counted(len(left_out), 'film')} of {count} could not be proxied"] if left_out else []
     what += [f"{counted(len(damaged), 'film')} had frames that could not be decoded"] if damaged else []
     if what:
         raise LeftOut("; ".join(what), told=as_json)
@@ -158,14 +159,6 @@ def _work(
                     time.sleep(_LOOK_S)
 
 
-def _missing(proxies: "Proxies", film: "Footage", recipes: Book, *, again: bool) -> tuple[str, ...]:
-    """The names of what is to be made of a film; nothing of a proxy itself, or in an adopted one's place."""
-    if proxies.is_proxy(film.content):
-        return ()
-    there = {name: proxies.find(film.content, recipe) for name, recipe in recipes.items()}
-    return tuple(name for name, made in there.items() if made is None or (again and "adopted" not in made.facts))
-
-
 @contextmanager
 def _executor(processes: int | None, farm: str, moved: list[str]) -> "Iterator[Executor]":
     """Processes of this machine, or the workers of a farm. Raises Usage, NotFound when the farm does not answer."""
@@ -202,7 +195,7 @@ def _facts(made: Derived) -> dict[str, Any]:
     return {"name": made.name, **made.facts, "files": files}
 
 
-def _made_lines(told: list[dict[str, Any]], known: int) -> Iterator[str]:
+def _made_lines(told: list[dict[str, Any]], known: int, queued: int) -> Iterator[str]:
     for each in told:
         if "error" in each:
             yield f"{each['place']}: {each['message']}"
@@ -210,8 +203,12 @@ def _made_lines(told: list[dict[str, Any]], known: int) -> Iterator[str]:
         made = ", ".join(map(_words, _by_size(each["proxies"])))
         yield f"{each['place']}: {made or 'it is a proxy itself'}"
         yield from (f"  {remark}" for remark in each["remarks"])
+    if queued:
+        yield f"{counted(queued, 'film')} in the queue"
     if known:
         yield f"{counted(known, 'film')} had them, or are proxies"
+    if not (told or queued or known):
+        yield "there are no films"
 
 
 def _by_size(proxies: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -224,19 +221,22 @@ def _words(proxy: dict[str, Any]) -> str:
     return f"{proxy['name']} {picture} ({size(proxy['files'][0]['size'])}{adopted})"
 
 
-def _tell_plan(output: Output, wanted: dict["Footage", tuple[str, ...]], films: int) -> None:
-    facts = {
-        "films": [{"place": film.place, "make": list(missing)} for film, missing in wanted.items()],
-        "known": films - len(wanted),
-    }
+def _tell_plan(output: Output, plans: list[Plan], unusable: "list[Unusable]", known: int) -> None:
+    films: list[dict[str, Any]] = []
+    for each in plans:
+        maker = None if each.adopt else maker_of(each.film.name)
+        error = {"error": f"no decoder here for {maker}"} if maker else {}
+        films.append({"place": each.film.place, "make": [] if maker else each.make, "adopt": each.adopt, **error})
+    films += [{"place": each.place, "make": [], "adopt": {}, "error": each.why} for each in unusable]
 
     def lines() -> Iterator[str]:
-        for film, missing in wanted.items():
-            yield f"{film.place}: {', '.join(missing)}"
-        if not wanted:
+        for each in films:
+            adopted = [f"adopt {place} as its {size}" for size, place in each["adopt"].items()]
+            yield f"{each['place']}: {each.get('error') or ', '.join([*each['make'], *adopted])}"
+        if not films:
             yield "nothing is missing"
 
-    output.result(facts, lines)
+    output.result({"films": films, "known": known}, lines)
 
 
 def adopt(
@@ -254,7 +254,7 @@ def adopt(
     refresh(archive)
     with Archive(archive, Mode.READ if dry_run else Mode.INGEST) as opened:
         told = []
-        for film in (film for place in places for film in _films(opened, place) if not film.frames):
+        for film in (film for film in find_films(opened, places, output).usable if not film.frames):
             place = parse_place(film.place)
             view = opened.history.view_of(place.point)
             found = look_for(opened, view, place.path, film.content, keeps=not dry_run)
@@ -286,8 +286,7 @@ def list_proxies(
         proxies = Proxies(opened)
         told = [
             {"place": film.place, "proxies": [_facts(each) for each in proxies.all_of(film.content)]}
-            for place in places
-            for film in _films(opened, place)
+            for film in find_films(opened, places, output).usable
         ]
 
     def lines() -> Iterator[str]:
@@ -316,10 +315,7 @@ def pick(
     link = _bits(bandwidth) if bandwidth else 1 << 62
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
-        films = list(_films(opened, place))
-        if len(films) != 1:
-            raise Usage(f"{place} is a directory; say one film of it")
-        (film,) = films
+        film = _one(opened, place)
         proxies = Proxies(opened)
         renditions = [*map(_rendition, proxies.all_of(film.content)), *_own(opened, proxies, film)]
     players = {each.codec for each in renditions} if not codecs else set(codecs.lower().split(","))
@@ -330,6 +326,19 @@ def pick(
     facts |= {"bit_rate": picked.bit_rate, "codec": picked.codec}
     rate = f"{picked.bit_rate / 1e6:.1f} Mbit/s"
     output.result(facts, lambda: iter([f"{picked.name}: {picked.width}×{picked.height} {picked.codec}, {rate}"]))
+
+
+def _one(opened: Archive, place: str) -> "Footage":
+    """The film at a place. Raises Usage, BadMedia."""
+    from filmfs.archive.footage import Footage
+
+    films = list(films_at(opened, place))
+    if len(films) != 1:
+        raise Usage(f"{place} is a directory; say one film of it")
+    (film,) = films
+    if not isinstance(film, Footage):
+        raise BadMedia(f"{place} {film.why}")
+    return film
 
 
 def _rendition(made: Derived) -> Rendition:
@@ -362,14 +371,6 @@ def _recipes(opened: Archive, sizes: str) -> Book:
         if name not in book:
             raise Usage(f"there is no size {name!r}; there are {', '.join(book)}")
     return {name: book[name] for name in names}
-
-
-def _films(opened: Archive, text: str) -> Iterator["Footage"]:
-    """The films at a place: one, or all below a directory. Raises NotFound, BadMedia."""
-    from filmfs.archive.footage import footage_at
-
-    view, file = resolve(opened, parse_place(text))
-    yield from footage_at(view, opened.contents, file, text)
 
 
 def _bits(text: str) -> int:

@@ -1,7 +1,7 @@
 """The recipes that there are, by the names that people say, and those that an archive's settings add.
 
 [recipes.web]                  NAME.web.mp4 beside each film
-like = "preview"               all that is not said here is as in that one
+like = "preview"               all that is not said here is as in that one, options of the same encoder too
 scale = "1/3"
 picture_options = { crf = "28" }
 
@@ -11,6 +11,7 @@ like = "editorial-prores"
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any
@@ -60,12 +61,15 @@ def _recipe(name: str, like: Recipe, table: Mapping[str, Any]) -> Recipe:
     unknown = sorted(set(table) - known)
     if unknown:
         raise Usage(f"the recipe {name!r} has an unknown entry {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    try:
-        said = {key: _value(key, value) for key, value in table.items() if key != "like"}
-    except (ValueError, TypeError, ZeroDivisionError, AttributeError) as error:
-        raise Usage(f"the recipe {name!r} has a value that it cannot have: {error}") from None
+    said = {key: _value(name, key, value) for key, value in table.items() if key != "like"}
+    for options in _TABLES:
+        encoder = options.removesuffix("_options")
+        if said.get(encoder, getattr(like, encoder)) != getattr(like, encoder):
+            said.setdefault(options, ())  # another one knows others
+        elif options in said:
+            said[options] = tuple({**dict(getattr(like, options)), **dict(said[options])}.items())
     recipe = replace(like, name=name, **said)
-    if "picture" in said:
+    if recipe.picture != like.picture:
         recipe = replace(recipe, least=(2, 2), instead=None)
     if recipe.suffix not in _SUFFIXES or not 0 < recipe.scale <= 1 or recipe.group_s < 0:
         raise Usage(f"the recipe {name!r} has a scale from 0 to 1 and one of the suffixes {', '.join(_SUFFIXES)}")
@@ -74,18 +78,19 @@ def _recipe(name: str, like: Recipe, table: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _value(key: str, value: Any) -> Any:
-    """An entry as a recipe has it."""
-    if key in _FRACTIONS:
-        return Fraction(str(value))
-    if key in _TABLES:
-        return tuple((str(name), str(each)) for name, each in value.items())
-    if key in _NUMBERS:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{key} is a whole number")
-        return value
-    if key in _TEXTS:
-        if not isinstance(value, str):
-            raise TypeError(f"{key} is a text")
-        return value
-    return tuple(map(str, value))  # stills
+def _value(recipe: str, key: str, value: Any) -> Any:
+    """An entry as a recipe has it. Raises Usage."""
+    with suppress(ValueError, ZeroDivisionError):
+        if key in _FRACTIONS and isinstance(value, str | int | float) and not isinstance(value, bool):
+            return Fraction(str(value))
+        if key in _TABLES and isinstance(value, dict):
+            return tuple((str(name), str(each)) for name, each in value.items())
+        if key in _NUMBERS and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+        if key in _TEXTS and isinstance(value, str):
+            return value
+        if key == "stills" and isinstance(value, list):
+            return tuple(map(str, value))
+    kinds = {_FRACTIONS: 'a fraction, such as "1/3"', _TABLES: "a table of options", _NUMBERS: "a whole number"}
+    what = next((what for keys, what in kinds.items() if key in keys), "a text" if key in _TEXTS else "a list of texts")
+    raise Usage(f"the recipe {recipe!r} cannot have {key} = {value!r}: it is {what}")

@@ -77,6 +77,16 @@ def _began(original: Original, picture: Picture) -> Fraction:
     return picture.times[0] * picture.time_base - original.zero
 
 
+REFUSALS = (av.FFmpegError, ValueError, LookupError)
+"""What PyAV raises where an encoder is not there, or not to be set up so."""
+
+
+def refused(encoder: str, what: str, options: tuple[tuple[str, str], ...], error: Exception) -> BadMedia:
+    """What is told of an encoder that cannot be set up: of a recipe's making, mostly."""
+    said = f" with {', '.join(map('='.join, options))}" if options else ""
+    return BadMedia(f"{encoder} cannot make {what}{said}: {getattr(error, 'strerror', None) or error}")
+
+
 def set_up_picture(context: VideoCodecContext, plan: PicturePlan) -> None:
     """Sets an encoder that is not open yet."""
     context.width, context.height, context.pix_fmt = plan.size.width, plan.size.height, plan.size.pixels
@@ -93,17 +103,19 @@ class PictureEncoder:
     """An encoder of one span's pictures."""
 
     def __init__(self, plan: PicturePlan) -> None:
-        context = av.CodecContext.create(plan.recipe.picture, "w")
-        assert isinstance(context, VideoCodecContext)
-        set_up_picture(context, plan)
-        context.options = dict(plan.recipe.picture_options)
-        context.flags |= Flags.global_header
         try:
+            context = av.CodecContext.create(plan.recipe.picture, "w")
+            if not isinstance(context, VideoCodecContext):
+                raise BadMedia(f"{plan.recipe.picture} is no encoder of pictures")
+            set_up_picture(context, plan)
+            context.options = dict(plan.recipe.picture_options)
+            context.flags |= Flags.global_header
             context.open()
-        except av.FFmpegError as error:
-            size = f"{plan.size.width}×{plan.size.height}"
-            raise BadMedia(f"{plan.recipe.picture} cannot make pictures of {size}: {error.strerror}") from None
+        except REFUSALS as error:
+            what = f"pictures of {plan.size.width}×{plan.size.height} in {plan.size.pixels}"
+            raise refused(plan.recipe.picture, what, plan.recipe.picture_options, error) from None
         self._context, self._unit = context, plan.unit
+        self._latest: int | None = None
         self._durations: dict[int, int] = {}
         self.extradata = bytes(context.extradata or b"")
 
@@ -114,6 +126,9 @@ class PictureEncoder:
             self._durations[time[0]] = time[1]
         for packet in self._context.encode(frame):
             assert packet.pts is not None
+            if self._latest is not None and packet.pts < self._latest:
+                raise BadMedia(f"{self._context.name} makes B-frames as it is told, which proxies have not: bf is 0")
+            self._latest = packet.pts
             yield Coded(packet.pts, self._durations.pop(packet.pts), packet.is_keyframe, bytes(packet))
 
 

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia, Corrupt, from_os_error
 from filmfs.proxy.edits import Heard, delay_sounds
-from filmfs.proxy.encoding import PicturePlan, SoundPlan, set_up_picture
+from filmfs.proxy.encoding import REFUSALS, PicturePlan, SoundPlan, set_up_picture
 from filmfs.proxy.originals import Labels
 from filmfs.proxy.packets import Coded, PacketReader
 from filmfs.proxy.sounding import set_up_sound
@@ -73,7 +73,7 @@ def join(
             units = [stream.codec_context.time_base for stream in streams]
             for _, number, coded in heapq.merge(*heads, key=lambda each: each[:2]):
                 container.mux(_packet(coded, streams[number], units[number]))
-        except av.FFmpegError as error:
+        except REFUSALS as error:
             raise _as_ours(error, target) from None
     late = [
         extent.as_heard(track, part.plan.rate)
@@ -157,7 +157,7 @@ def _packet(coded: Coded, stream: Any, unit: Fraction) -> "av.Packet[Any]":
     return packet
 
 
-def _as_ours(error: "av.FFmpegError", target: str) -> Exception:
+def _as_ours(error: Exception, target: str) -> Exception:
     if isinstance(error, OSError) and error.errno:
         return from_os_error(OSError(error.errno, error.strerror), f"writing {target}")
-    return BadMedia(f"the proxy cannot be written: {error.strerror or error}")
+    return BadMedia(f"the proxy cannot be written: {getattr(error, 'strerror', None) or error}")

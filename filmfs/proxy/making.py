@@ -18,6 +18,7 @@ from filmfs.proxy.checking import Wanted
 from filmfs.proxy.decoding import Span, plan_spans
 from filmfs.proxy.encoding import PicturePlan, SoundPlan, picture_times, plan_picture, plan_sounds
 from filmfs.proxy.executors import Executor, Outcome
+from filmfs.proxy.fitting import shown_colours
 from filmfs.proxy.joining import SoundPart
 from filmfs.proxy.originals import Labels, Original
 from filmfs.proxy.recipes import Recipe
@@ -88,7 +89,8 @@ def make(
     """
     picture = original.picture
     if picture is not None:
-        recipes = [recipe.fit_for(picture.width, picture.height) for recipe in recipes]
+        matrix = shown_colours(picture).matrix
+        recipes = [recipe.fit_for(picture.width, picture.height, matrix) for recipe in recipes]
     pictures = [plan_picture(original, recipe) for recipe in recipes] if picture is not None else []
     sounds = [plan_sounds(original, recipe) for recipe in recipes]
     times = tuple(picture_times(original)) if original.picture is not None else ()

@@ -196,9 +196,8 @@ def _picture(reading: Reading, container: "av.container.InputContainer", stream:
         raise BadMedia("it has no frames")
     if container.format.name == "mxf":
         _refuse_gaps(stream, len(looked.times))
-    if is_sure:
-        seen = _first_pictures(reading, container, stream, _LOOKED_AT)
-    else:  # its packets are through
+    seen = _first_pictures(reading, container, stream, _LOOKED_AT) if is_sure else None
+    if seen is None or not seen.decoded:  # its packets are through; or the first is one that an edit list leaves out
         with opened(reading) as again:
             seen = _first_pictures(reading, again, again.streams.video[number], _LOOKED_AT_IN_DOUBT)
     if not seen.decoded:
@@ -269,7 +268,8 @@ def _first_pictures(
                 frames = packet.decode()
                 if most == 1 and not frames and packet.size:
                     frames = stream.codec_context.decode(None)
-                    stream.codec_context.flush_buffers()
+                    if not frames:
+                        return seen  # nothing that follows could be decoded without it
             except av.FFmpegError:
                 seen.had_errors = True
                 continue

@@ -12,6 +12,10 @@ from filmfs.core.models import ProxyResolution
 MADE_BY = 1
 """Counts what the makers make of the same recipe: other bytes, another number."""
 
+_BT709, _UNSPECIFIED = 1, 2
+_SD_LINES = 576
+_ONLY_BT709 = ("dnxhd",)  # encoders that write into each picture that its matrix is BT.709's
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -21,7 +25,7 @@ class Recipe:
     `picture` and `sound` are encoders by FFmpeg's names, `deep_sound` the one for sound of more than 16 bits. A group
     of pictures lasts `group_s` seconds; 0 where each picture stands by itself. `channels_max` None: all tracks and
     channels as the original has them; else one track of as many. Where the size is less than `least`, which is as small
-    as the encoder goes, it is made as `instead` says.
+    as the encoder goes, or its numbers mean what the encoder cannot say, pictures are coded as `instead` says.
     """
 
     name: str
@@ -54,11 +58,15 @@ class Recipe:
             scale /= 2
         return even(width * scale), even(height * scale)
 
-    def fit_for(self, width: int, height: int) -> "Recipe":
-        """The recipe that makes it of an original of this size."""
+    def fit_for(self, width: int, height: int, matrix: int = _BT709) -> "Recipe":
+        """The recipe that makes it of an original of this size, whose numbers have a matrix (ITU-T H.273)."""
         size = self.size(width, height)
         is_small = size[0] < self.least[0] or size[1] < self.least[1]
-        return self.instead if is_small and self.instead is not None else self
+        is_bt709 = matrix == _BT709 or (matrix == _UNSPECIFIED and height > _SD_LINES)  # as players take it
+        if self.instead is None or not (is_small or (self.picture in _ONLY_BT709 and not is_bt709)):
+            return self
+        other = self.instead
+        return replace(self, picture=other.picture, pixels=other.pixels, picture_options=other.picture_options)
 
     def group(self, rate: Fraction) -> int:
         """How many frames a group of pictures has at a rate; 1 where each stands by itself."""

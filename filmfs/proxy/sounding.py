@@ -15,7 +15,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.codec.context import Flags
 
 from filmfs.core.errors import BadMedia
-from filmfs.proxy.encoding import SoundPlan
+from filmfs.proxy.encoding import REFUSALS, SoundPlan, refused
 from filmfs.proxy.looking import packets_of
 from filmfs.proxy.originals import Original, Sound, opened
 from filmfs.proxy.packets import Coded, PacketWriter
@@ -145,16 +145,15 @@ class _Encoder:
     """The encoder of one rendition's track."""
 
     def __init__(self, plan: SoundPlan, file: BinaryIO) -> None:
-        context = av.CodecContext.create(plan.codec, "w")
-        assert isinstance(context, AudioCodecContext)
-        set_up_sound(context, plan)
-        context.flags |= Flags.global_header
         try:
+            context = av.CodecContext.create(plan.codec, "w")
+            if not isinstance(context, AudioCodecContext):
+                raise BadMedia(f"{plan.codec} is no encoder of sound")
+            set_up_sound(context, plan)
+            context.flags |= Flags.global_header
             context.open()
-        except av.FFmpegError as error:
-            raise BadMedia(
-                f"{plan.codec} cannot make sound of {plan.rate} Hz {plan.layout}: {error.strerror}"
-            ) from None
+        except REFUSALS as error:
+            raise refused(plan.codec, f"sound of {plan.rate} Hz {plan.layout}", plan.options, error) from None
         self._context, self._plan = context, plan
         self._writer = PacketWriter(file, bytes(context.extradata or b""))
         self._size = context.frame_size or _CHUNK

@@ -308,7 +308,7 @@ class ProxyFiles:
                 label = recipe.name if each is made.film else each.kind
                 if label not in labels and label.encode() not in hidden:
                     labels.add(label)
-                    told = _told(made, label)
+                    told = _of_film(made, label) if each is made.film else _of_still(made, label)
                     proxy = ProxyRecipe(each.content, tuple(told.items()))
                     yield Shown(label, each.suffix, proxy, Facts(each.size, told), file, inode)
 
@@ -337,13 +337,15 @@ def originals(view: View, directory: FileId, of: str) -> Iterator[Entry]:
                 yield entry
 
 
-def _told(made: catalog.Derived, label: str) -> Mapping[bytes, bytes]:
+def _of_still(made: catalog.Derived, label: str) -> Mapping[bytes, bytes]:
+    still = made.facts["stills"][label]
+    told = {"proxy": label, "columns": still["columns"], "tile": "{}x{}".format(*still["tile"])}
+    return as_attributes({name: str(value) for name, value in told.items()})
+
+
+def _of_film(made: catalog.Derived, label: str) -> Mapping[bytes, bytes]:
     facts = made.facts
-    if label != made.name:
-        still = facts["stills"][label]
-        told = {"proxy": label, "columns": still["columns"], "tile": "{}x{}".format(*still["tile"])}
-        return as_attributes({name: str(value) for name, value in told.items()})
-    told = {"proxy": made.name, "accuracy": "exact", "frames": str(facts["frames"])}
+    told = {"proxy": label, "accuracy": "exact", "frames": str(facts["frames"])}
     for name, key in (("timecode.start", "timecode"), ("timecode.rate", "rate"), ("reel", "reel")):
         if facts.get(key):
             told[name] = str(facts[key])

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from filmfs.archive import Archive
-from filmfs.archive.footage import footage_at
+from filmfs.archive.footage import sequence_at
 from filmfs.archive.library import Trees
-from filmfs.core.errors import BadMedia, BadTimecode, NotFound
+from filmfs.core.errors import NotFound
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import shown
 from filmfs.proxy.names import FOLDERS, film_first, stem_of
@@ -32,7 +32,7 @@ class ProxyFolders:
     """Those of a mount. Owned by the thread that owns the tree, but for what builds them."""
 
     def __init__(self, archive: Archive, proxies: ProxyFiles) -> None:
-        self._database, self._contents = archive.database, archive.contents
+        self._database = archive.database
         self._proxies = proxies
 
     def asked(self, space: Space, view: View, directory: FileId, name: str, permissions: int) -> FolderAsked | None:
@@ -120,11 +120,8 @@ class ProxyFolders:
         with trees() as view, self._database.read() as transaction:
             inode = view.get_inode(directory)
             name = shown(inode.links[0][1]) if inode.links else ""
-            try:
-                footage = next(footage_at(view, self._contents, directory, name))
-            except (StopIteration, BadMedia, BadTimecode):
-                raise NotFound(f"{name} is no image sequence") from None
-            if not footage.frames:
+            footage = sequence_at(view, directory, name)
+            if footage is None:
                 raise NotFound(f"{name} is no image sequence")
             children = {
                 f"{name}.{proxy.label}{proxy.suffix}".encode(errors="surrogateescape"): _as_child(proxy)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_who_follows_the_queue_is_told_when_nothing_waits_any_more(shoot: Drive)
 
 def test_a_plan_makes_nothing(shoot: Drive) -> None:
     facts = shoot.facts("proxy make", "main:scene.mov", "--dry-run", "--sizes", "preview")
-    assert facts["films"] == [{"place": "main:scene.mov", "make": ["preview"]}]
+    assert facts["films"] == [{"place": "main:scene.mov", "make": ["preview"], "adopt": {}}]
     assert shoot.facts("proxy list", "main:scene.mov")["films"][0]["proxies"] == []
 
 
@@ -173,6 +174,97 @@ def test_an_image_sequence_is_a_film_too(tmp_path: Path) -> None:
     drive.assert_sound()
 
 
+def test_a_directory_of_films_with_a_numbered_picture_is_no_sequence(tmp_path: Path) -> None:
+    folder = tmp_path / "card" / "DCIM"
+    folder.mkdir(parents=True)
+    film = Numbered(size=(320, 180), frames=6)
+    for number in (1, 3):
+        replace(film, first=number).write(folder / f"MVI_{number:04}")
+    film.still(2, folder / "IMG_0002.dpx")
+    (folder / "empty.mov").touch()
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{tmp_path / 'card'}/")
+    for place in ("main:DCIM", "main:", "main"):
+        facts = json.loads(answer("proxy", "make", drive.root, place, "--dry-run", "--json").stdout)
+        assert [each["place"] for each in facts["films"]] == [
+            "main:DCIM/MVI_0001.mov",
+            "main:DCIM/MVI_0003.mov",
+            "main:DCIM/empty.mov",
+        ]
+        assert facts["films"][2]["error"] == "is empty"
+    done = answer("proxy", "make", drive.root, "main:DCIM", "--sizes", "thumbnail")
+    assert done.returncode == errors.LeftOut.exit_code
+    assert "main:DCIM/empty.mov: is empty" in done.stdout
+    assert len([each for each in drive.facts("proxy list", "main")["films"] if each["proxies"]]) == 2
+
+
+def test_a_sequence_beside_films_and_two_sequences_and_frames_without_a_decoder(tmp_path: Path) -> None:
+    film = Numbered(size=(320, 180), frames=6)
+    for folder, names in {
+        "both": ["a.1.dpx", "a.2.dpx"],
+        "two": ["a.1.dpx", "a.2.dpx", "b.1.dpx", "b.2.dpx"],
+    }.items():
+        (tmp_path / "card" / folder).mkdir(parents=True)
+        for number, name in enumerate(names):
+            film.still(number, tmp_path / "card" / folder / name)
+    film.write(tmp_path / "card" / "both" / "film")
+    (tmp_path / "card" / "arri").mkdir()
+    for number in range(3):
+        (tmp_path / "card" / "arri" / f"c.{number:07}.ari").write_bytes(b"ARRI" + bytes([number]) * 5000)
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{tmp_path / 'card'}/")
+    facts = json.loads(answer("proxy", "make", drive.root, "main:", "--sizes", "thumbnail", "--json").stdout)
+    told = {each["place"]: each.get("message") for each in facts["films"]}
+    assert told == {
+        "main:arri": "no decoder here for ARRIRAW (3 frames)",
+        "main:both": None,
+        "main:both/film.mov": None,
+        "main:two": "could be any of several image sequences: a.%d.dpx, b.%d.dpx; let each have its directory",
+    }
+    again = answer("proxy", "make", drive.root, "main:two")
+    assert again.returncode == errors.LeftOut.exit_code
+    assert "several image sequences" in again.stdout
+
+
+def test_of_several_places_one_that_is_wrong_keeps_no_other_from_being_made(shoot: Drive) -> None:
+    done = answer("proxy", "make", shoot.root, "main:nothing.mov", "main:scene.mov", "--sizes", "thumbnail")
+    assert done.returncode == errors.LeftOut.exit_code
+    assert "main:nothing.mov: main:nothing.mov: there is no" in done.stdout
+    assert "main:scene.mov: thumbnail" in done.stdout
+
+
+def test_a_plan_tells_which_files_will_stand_for_proxies(tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    (folder / "Proxy").mkdir(parents=True)
+    FILM.write(folder / "scene")
+    replace(FILM, size=(320, 180)).write(folder / "Proxy" / "scene")
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{folder}/")
+    (planned,) = drive.facts("proxy make", "main:", "--dry-run")["films"]
+    assert planned["place"] == "main:scene.mov"
+    assert planned["adopt"] == {"editorial": "main:Proxy/scene.mov"}
+    assert planned["make"] == ["thumbnail", "preview"]
+    drive.filmfs("proxy make", "main")
+    listed = drive.facts("proxy list", "main:")["films"]
+    names = {each["place"]: {one["name"] for one in each["proxies"]} for each in listed}
+    assert names == {"main:scene.mov": {"editorial", "preview", "thumbnail"}, "main:Proxy/scene.mov": set()}
+
+
+def test_raw_films_with_adopted_proxies_are_done(tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    (folder / "Proxy").mkdir(parents=True)
+    (folder / "A001.R3D").write_bytes(os.urandom(100_000))
+    (folder / "B002.R3D").write_bytes(os.urandom(100_000))
+    replace(FILM, size=(320, 180)).write(folder / "Proxy" / "A001")
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{folder}/")
+    planned = {each["place"]: each.get("error") for each in drive.facts("proxy make", "main:", "--dry-run")["films"]}
+    assert planned == {"main:A001.R3D": None, "main:B002.R3D": "no decoder here for RED's R3D"}
+    assert answer("proxy", "make", drive.root, "main:A001.R3D").returncode == 0
+    again = answer("proxy", "make", drive.root, "main:A001.R3D")
+    assert (again.returncode, again.stdout) == (0, "1 film had them, or are proxies\n")
+
+
 def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_path: Path) -> None:
     path = Numbered(size=(512, 288), frames=30).write(tmp_path / "wounded")
     damage(path, 12)
@@ -214,12 +306,20 @@ def children_of(pid: int) -> list[int]:
 def test_recipes_of_the_archives_settings_are_made_and_shown(tmp_path: Path, card: Path) -> None:
     drive = Drive(tmp_path)
     settings = Path(drive.root) / "archive.toml"
-    settings.write_text(f'{settings.read_text()}[recipes.web]\nlike = "preview"\nscale = "1/2"\n')
+    example = (
+        Path("docs/proxies.md").read_text().partition("```toml\n")[2].partition("```")[0].partition("[recipes.ed")[0]
+    )
+    more = '[recipes.same]\nlike = "preview"\n[recipes.wide]\nlike = "preview"\nscale = "1/2"\n'
+    settings.write_text(f"{settings.read_text()}{example}{more}")
     drive.filmfs("add", card / "scene.mov")
-    drive.filmfs("proxy make", "main:scene.mov", "--sizes", "web,editorial-prores")
+    drive.filmfs("proxy make", "main:scene.mov", "--sizes", "web,same,wide,editorial-prores")
     listed = {each["name"]: each for each in drive.facts("proxy list", "main:scene.mov")["films"][0]["proxies"]}
-    assert (listed["web"]["width"], listed["web"]["picture"]) == (320, "libx264")
+    assert (listed["web"]["width"], listed["web"]["picture"]) == (214, "libx264")
     assert listed["editorial"]["picture"] == "prores_aw"
     with drive.soundly():
-        assert sorted(os.listdir(drive.main)) == ["scene.editorial.mov", "scene.mov", "scene.web.mp4"]
+        assert sorted(os.listdir(drive.main)) == [
+            "scene.editorial.mov",
+            "scene.mov",
+            *("scene.preview.mp4", "scene.same.mp4", "scene.web.mp4", "scene.wide.mp4"),
+        ]
         assert seen(drive.main / "Proxy" / "scene.mov").numbers == tuple(range(40))

@@ -101,8 +101,9 @@ def test_proxies_are_in_step(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.needs("ffmpeg")
 @pytest.mark.parametrize("bf", ["0", "3"])
-def test_a_clip_that_begins_within_a_group_is_in_step(bf: str, tmp_path: Path) -> None:
-    film = replace(H264, group=40, frames=100, options={"bf": bf, "preset": "fast"}, timecode=None)
+@pytest.mark.parametrize("group", [40, 300])
+def test_a_clip_that_begins_within_a_group_is_in_step(group: int, bf: str, tmp_path: Path) -> None:
+    film = replace(H264, group=group, frames=100, options={"bf": bf, "preset": "fast"}, timecode=None)
     path, clip = film.write(tmp_path / "original"), tmp_path / "clip.mp4"
     cut = ["-v", "error", "-ss", "0.75", "-i", path, "-t", "2", "-c", "copy", clip]
     subprocess.run(["ffmpeg", *cut], check=True)

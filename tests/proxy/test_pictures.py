@@ -1,14 +1,18 @@
 """What becomes of pictures: deinterlaced, over black, mapped, at the right levels."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
+from filmfs.core.errors import BadMedia
 from filmfs.proxy.fitting import Fitter, Size
 from filmfs.proxy.originals import examine
+from filmfs.proxy.recipes import EDITORIAL, PREVIEW
 from filmfs.proxy.sources import OnDisk
 from filmfs.proxy.tonemapping import HLG, PQ, mapped
 from tests.proxy.making import proxies
@@ -135,3 +139,33 @@ def _middle(frame: "av.VideoFrame") -> float:
     data = memoryview(plane)
     at = plane.height // 2 * plane.line_size + (plane.line_size // 4) // 2 * 2
     return float(data[at] | data[at + 1] << 8) if "10" in frame.format.name else float(data[at])
+
+
+@pytest.mark.parametrize("colours", [(5, 6, 5), (6, 6, 6), (9, 1, 9)])
+def test_an_editorial_proxy_says_the_matrix_of_its_numbers(colours: tuple[int, int, int], tmp_path: Path) -> None:
+    film = Numbered(".mp4", "libx264", "yuv420p", frames=3, size=(1280, 720), colours=colours)
+    path = film.write(tmp_path / "original")
+    (made,) = proxies(path, tmp_path, (EDITORIAL,)).renditions
+    with av.open(made.path) as container:
+        frame = next(container.decode(video=0))
+        same = {5: 6}  # two numbers for one matrix, of which ProRes has one
+        assert (frame.colorspace, frame.color_primaries) == (same.get(colours[2], colours[2]), colours[0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"picture": "nosuch"}, "nosuch cannot make pictures"),
+        ({"picture": "aac"}, "is no encoder of pictures"),
+        ({"pixels": "nosuch"}, "in nosuch"),
+        ({"picture_options": (("preset", "nosuch"),)}, "with preset=nosuch"),
+        ({"picture_options": (("preset", "medium"), ("bf", "3"))}, "B-frames"),
+        ({"picture": "prores_ks", "pixels": "yuv422p10le", "picture_options": ()}, "cannot be written"),
+        ({"sound": "nosuch", "deep_sound": "nosuch"}, "nosuch cannot make sound"),
+        ({"sound": "libx264", "deep_sound": "libx264"}, "is no encoder of sound"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_told_in_a_sentence(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+    path = Numbered(frames=30).write(tmp_path / "original")
+    with pytest.raises(BadMedia, match=said):
+        proxies(path, tmp_path, (replace(PREVIEW, **changed),))

@@ -16,7 +16,7 @@ def test_a_recipe_is_like_another_but_for_what_is_said() -> None:
     )
     web = read_book(tomllib.loads(text))["web"]
     assert (web.name, web.scale, web.group_s, web.suffix) == ("web", Fraction(1, 3), 2, PREVIEW.suffix)
-    assert web.picture_options == (("crf", "28"), ("preset", "veryfast"))
+    assert dict(web.picture_options) == {**dict(PREVIEW.picture_options), "crf": "28", "preset": "veryfast"}
     assert web.size(1920, 1080) == (640, 360)
 
 
@@ -24,6 +24,12 @@ def test_one_that_there_is_can_be_another() -> None:
     book = read_book({"editorial": {"like": "editorial-prores"}})
     assert book["editorial"] == EDITORIAL_PRORES
     assert {**book, "editorial": BOOK["editorial"]} == BOOK
+
+
+def test_another_encoder_is_told_nothing_that_was_meant_for_the_first() -> None:
+    book = read_book({"a": {"picture": "mjpeg"}, "b": {"picture": "mjpeg", "picture_options": {"q": "2"}}})
+    assert (book["a"].picture_options, book["b"].picture_options) == ((), (("q", "2"),))
+    assert book["a"].sound_options == PREVIEW.sound_options
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,9 @@ def test_one_that_there_is_can_be_another() -> None:
         ({"web": {"lines_max": -1}}, "cannot have"),
         ({"web": {"picture_options": "fast"}}, "cannot have"),
         ({"web": {"stills": ["smell"]}}, "stills"),
+        ({"web": {"stills": True}}, "cannot have stills = True: it is a list of texts"),
+        ({"web": {"group_s": True}}, "a fraction"),
+        ({"web": {"channels_max": "two"}}, "a whole number"),
     ],
 )
 def test_nonsense_is_refused(tables: dict[str, object], said: str) -> None:

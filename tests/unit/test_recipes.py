@@ -49,3 +49,26 @@ def test_groups_last_as_many_seconds_whatever_the_rate() -> None:
     rates = (Fraction(24000, 1001), Fraction(25), Fraction(60000, 1001))
     assert [PREVIEW.group(rate) for rate in rates] == [24, 25, 60]
     assert EDITORIAL.group(Fraction(25)) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix", "picture"),
+    [
+        ((1920, 1080), 1, "dnxhd"),
+        ((1920, 1080), 2, "dnxhd"),  # not said: as players take it
+        ((720, 576), 2, "prores_aw"),
+        ((720, 576), 5, "prores_aw"),
+        ((1920, 1080), 6, "prores_aw"),
+        ((3840, 2160), 9, "prores_aw"),
+        ((320, 180), 1, "prores_aw"),  # too small
+    ],
+)
+def test_what_an_encoder_cannot_say_is_coded_by_another(size: tuple[int, int], matrix: int, picture: str) -> None:
+    assert EDITORIAL.fit_for(*size, matrix).picture == picture
+    assert THUMBNAIL.fit_for(*size, matrix) == THUMBNAIL
+
+
+def test_another_encoder_makes_the_same_size() -> None:
+    recipe = replace(EDITORIAL, lines_max=140, channels_max=2)
+    fit = recipe.fit_for(640, 360)
+    assert (fit.picture, fit.size(640, 360), fit.channels_max) == ("prores_aw", (160, 90), 2)
