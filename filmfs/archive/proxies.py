@@ -199,6 +199,8 @@ def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
         "timecode": rendition.labels.timecode,
         "reel": rendition.labels.reel,
         "picture": rendition.recipe.picture if rendition.size is not None else None,
+        "sound": rendition.sound,
+        "seconds": float(rendition.seconds),
         "damaged": len(making.damaged),
         "damaged_frames": list(making.damaged[:_DAMAGED_TOLD]),
         "stills": {

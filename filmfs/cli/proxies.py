@@ -3,30 +3,26 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.cli import proxy_queue
+from filmfs.cli import proxy_pick, proxy_queue
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, command, help_if_bare, new_app, size
-from filmfs.cli.files import PlaceText
-from filmfs.cli.proxy_films import Plan, films_at, find_films, plan, with_adoptions
+from filmfs.cli.proxy_films import Plan, find_films, plan, with_adoptions
 from filmfs.control import refresh
-from filmfs.core.errors import BadMedia, Busy, FilmFSError, LeftOut, NotFound, Usage
+from filmfs.core.errors import Busy, LeftOut, Usage
 from filmfs.core.paths import parse_place
 from filmfs.core.words import counted
 from filmfs.proxy.book import STANDARD, Book
 from filmfs.proxy.names import maker_of
-from filmfs.proxy.selection import Display, Rendition, select_proxy
 from filmfs.store.derived import Derived
 
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
     from filmfs.archive.adopting import Candidate
     from filmfs.archive.footage import Footage, Unusable
-    from filmfs.archive.proxies import Proxies
     from filmfs.archive.queue import ProxyQueue
     from filmfs.proxy.executors import Executor
     from filmfs.store.jobs import Job
@@ -51,7 +47,7 @@ def add_to(app: typer.Typer) -> None:
         ("status", proxy_queue.status),
         ("cancel", proxy_queue.cancel),
         ("list", list_proxies),
-        ("pick", pick),
+        ("pick", proxy_pick.pick),
     )
     for name, function in commands:
         command(family, name)(function)
@@ -106,10 +102,12 @@ def make(
         jobs = [
             Job(each.film.content, each.film.name, each.film.place, each.make, priority=_ASKED_FOR) for each in plans
         ]
-        numbers = queue.add(jobs)
-        ended = {}
-        if numbers and not later:
+        ended: dict[int, Job] = {}
+        if later or not jobs:
+            numbers = queue.add(jobs)
+        else:
             with _executor(processes, farm, moved or []) as executor:
+                numbers = queue.add(jobs)
                 ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
         told = [_told(opened, each.film, ended[number]) for each, number in zip(plans, numbers, strict=True) if ended]
     told += [{"place": each.place, "error": "unusable", "message": each.why} for each in films.unusable]
@@ -298,71 +296,6 @@ def list_proxies(
     output.result({"films": told}, lines)
 
 
-def pick(
-    archive: ArchivePath,
-    place: PlaceText,
-    bandwidth: Annotated[str, typer.Option("--bandwidth", help="Of the link: bits a second, such as 5M.")] = "",
-    display: Annotated[str, typer.Option("--display", metavar="W×H", help="Points of what shows it.")] = "",
-    codecs: Annotated[str, typer.Option("--codecs", help="What the player decodes, such as h264,prores.")] = "",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Say which rendition of a film a link, a display and a player can take: the best that is there."""
-    from filmfs.archive.proxies import Proxies
-
-    output = Output(as_json, quiet, verbose)
-    link = _bits(bandwidth) if bandwidth else 1 << 62
-    refresh(archive)
-    with Archive(archive, Mode.READ) as opened:
-        film = _one(opened, place)
-        proxies = Proxies(opened)
-        renditions = [*map(_rendition, proxies.all_of(film.content)), *_own(opened, proxies, film)]
-    players = {each.codec for each in renditions} if not codecs else set(codecs.lower().split(","))
-    picked = select_proxy(renditions, link, _display(display), players)
-    if picked is None:
-        raise NotFound(f"{place} has nothing that a player of {codecs} decodes")
-    facts = {"place": place, "name": picked.name, "width": picked.width, "height": picked.height}
-    facts |= {"bit_rate": picked.bit_rate, "codec": picked.codec}
-    rate = f"{picked.bit_rate / 1e6:.1f} Mbit/s"
-    output.result(facts, lambda: iter([f"{picked.name}: {picked.width}×{picked.height} {picked.codec}, {rate}"]))
-
-
-def _one(opened: Archive, place: str) -> "Footage":
-    """The film at a place. Raises Usage, BadMedia."""
-    from filmfs.archive.footage import Footage
-
-    films = list(films_at(opened, place))
-    if len(films) != 1:
-        raise Usage(f"{place} is a directory; say one film of it")
-    (film,) = films
-    if not isinstance(film, Footage):
-        raise BadMedia(f"{place} {film.why}")
-    return film
-
-
-def _rendition(made: Derived) -> Rendition:
-    facts = made.facts
-    length_s = Fraction(facts["frames"]) / Fraction(facts["rate"]) if facts.get("rate") else Fraction(1)
-    codec = {"libx264": "h264", "prores_aw": "prores"}.get(facts["picture"], facts["picture"] or "aac")
-    bits = int(made.film.size * 8 / length_s) if length_s else 0
-    return Rendition(made.name, facts["width"] or 0, facts["height"] or 0, bits, codec)
-
-
-def _own(opened: Archive, proxies: "Proxies", film: "Footage") -> Iterator[Rendition]:
-    """The original as one that can be picked too."""
-    if film.frames:
-        return  # which no player takes
-    try:
-        picture = proxies.examine(film.content, film.name).picture
-    except FilmFSError:
-        return
-    if picture is not None:
-        bytes_ = opened.contents.map_of(film.content).size
-        bits = int(bytes_ * 8 * picture.rate / picture.frames)
-        yield Rendition("original", picture.width, picture.height, bits, picture.codec)
-
-
 def _recipes(opened: Archive, sizes: str) -> Book:
     """The recipes that are asked for, by their names. Raises Usage."""
     book = opened.settings.recipes
@@ -371,21 +304,3 @@ def _recipes(opened: Archive, sizes: str) -> Book:
         if name not in book:
             raise Usage(f"there is no size {name!r}; there are {', '.join(book)}")
     return {name: book[name] for name in names}
-
-
-def _bits(text: str) -> int:
-    units = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
-    number, unit = (text[:-1], units.get(text[-1:].lower())) if text[-1:].isalpha() else (text, 1)
-    try:
-        return int(Fraction(number) * (unit or Fraction("nan")))
-    except (ValueError, ZeroDivisionError):
-        raise Usage(f"{text!r} is no number of bits a second; write 800k, 5M or 5000000") from None
-
-
-def _display(text: str) -> Display:
-    if not text:
-        return Display(1 << 30, 1 << 30)
-    width, _, height = text.lower().replace("×", "x").partition("x")
-    if not width.isdigit() or not height.isdigit():
-        raise Usage(f"{text!r} is no size; write 1920x1080")
-    return Display(int(width), int(height))

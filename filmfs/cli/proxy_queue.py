@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
@@ -11,9 +11,9 @@ import typer
 from filmfs.archive import Archive, Mode
 from filmfs.archive.queue import ProxyQueue, is_worked_on, progress_of
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose
-from filmfs.core.errors import Usage
+from filmfs.core.errors import NotFound, Usage
 from filmfs.core.words import counted
-from filmfs.store.jobs import OPEN
+from filmfs.store.jobs import OPEN, JobState
 
 _LOOK_S, _IDLE_S = 0.5, 5.0
 
@@ -33,6 +33,8 @@ def status(
             _follow(queue, opened.root, output)
         jobs = queue.jobs()
         progress = progress_of(opened.root)
+        if not is_worked_on(opened.root):  # whoever was at it is gone
+            jobs = [replace(job, state=JobState.WAITING) if job.state is JobState.RUNNING else job for job in jobs]
     counts = Counter(str(job.state) for job in jobs)
     told: list[dict[str, Any]] = [
         {
@@ -51,7 +53,10 @@ def status(
 
     def lines() -> Iterator[str]:
         yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "the queue is empty"
+        newest = {job.content: job.number for job in jobs}
         for job in told:
+            if job["job"] not in newest.values():
+                continue  # what became of it later counts
             if job["state"] == "running" and progress is not None and progress.job == job["job"]:
                 share = 100 * progress.done // max(1, progress.total)
                 yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
@@ -93,5 +98,10 @@ def cancel(
         raise Usage("say which jobs, by the numbers that `filmfs proxy status` tells, or --all")
     with Archive(archive, Mode.INGEST) as opened:
         cancelled = ProxyQueue(opened).cancel(None if everything else jobs)
+    unknown = sorted({*(jobs or [])} - {job.number for job in cancelled})
+    if unknown and not cancelled:
+        raise NotFound(f"no job {', '.join(map(str, unknown))} waits or runs")
+    if unknown:
+        output.remark(f"no job {', '.join(map(str, unknown))} waits or runs")
     facts = {"cancelled": [job.number for job in cancelled]}
     output.result(facts, lambda: iter([f"{counted(len(cancelled), 'job')} cancelled"]))

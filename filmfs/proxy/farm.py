@@ -7,6 +7,7 @@ says how a farm is set up.
 
 import importlib.util
 import queue
+import re
 import time
 import uuid
 from collections import deque
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from filmfs.core.errors import BadMedia, Corrupt, FilmFSError, NotFound, Stale, Unsupported, from_os_error
+from filmfs.core.errors import BadMedia, Corrupt, FilmFSError, NotFound, Stale, Unsupported, Usage, from_os_error
 from filmfs.proxy.executors import Local, Outcome
 from filmfs.proxy.farmhand import TOPIC, Made, carry_out, versions
 from filmfs.proxy.parcels import receive
@@ -24,6 +25,7 @@ from filmfs.proxy.sources import OnDisk
 from filmfs.proxy.tasks import JoinTask, PictureTask, SoundTask, StillsTask, Task, WaveformTask, done_before, tell
 
 _AHEAD = 2  # tasks for each worker: one is carried out, the next is there already, or the last is being fetched
+_ADDRESS = re.compile(r"[a-z]+://[^/\s]+:\d+")
 _TRIES = 2  # beside those that Dask makes when a worker is lost
 _LOOK_S = 1.0
 _FETCH_S = 60.0
@@ -59,10 +61,12 @@ class Farm:
     ) -> None:
         """`moved`: which paths of originals begin otherwise at the workers, and how. `silence_s`: see Local.
 
-        Raises NotFound when there is no scheduler at the address, or none with workers.
+        Raises Usage for what is no address, NotFound when there is no scheduler at it, or none with workers.
         """
+        if _ADDRESS.fullmatch(address) is None:
+            raise Usage(f"{address!r} is no address of a Dask scheduler, such as tcp://10.0.0.1:8786")
         if importlib.util.find_spec("distributed") is None:
-            raise Unsupported("a farm needs distributed, which is not installed: pip install filmfs[farm]")
+            raise Unsupported("a farm needs distributed, which is not installed: pip install -e '.[farm]'")
         from distributed import Client
 
         client: Any = Client  # whose functions have no types

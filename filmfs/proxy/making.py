@@ -43,6 +43,8 @@ class Rendition:
     frames: int
     rate: Fraction | None
     labels: Labels
+    seconds: Fraction
+    sound: str | None = None  # how its first sound track is coded
     stills: tuple[Still, ...] = ()
 
 
@@ -65,6 +67,7 @@ class _Pieces:
     lights: dict[int, int] = field(default_factory=dict)  # of candidates for posters
     waveform: str = ""
     sounds: dict[SoundPlan, tuple[str, int]] = field(default_factory=dict)  # files, and how much padding each has
+    seconds: Fraction = Fraction(0)  # of the longest sound track
     damaged: list[int] = field(default_factory=list)
     signatures: dict[int, tuple[int, ...]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -121,6 +124,8 @@ def make(
             len(times),
             original.picture.rate if original.picture is not None else None,
             original.labels,
+            _seconds(times, pictures[number].unit) if pictures else pieces.seconds,
+            sounds[number][0].codec if sounds[number] else None,
             _stills(recipe, sheets.get(number), paths, os.path.join(folder, pieces.waveform)),
         )
         for number, recipe in enumerate(recipes)
@@ -179,6 +184,10 @@ def _spans(original: Original, plans: Sequence[PicturePlan], workers: int) -> li
     return plan_spans(picture, most, whole, 2 if picture.is_interlaced else 0, max(1, workers))
 
 
+def _seconds(times: Sequence[tuple[int, int]], unit: Fraction) -> Fraction:
+    return (times[-1][0] + times[-1][1] - times[0][0]) * unit if times else Fraction(0)
+
+
 def _plan_stills(
     original: Original, pictures: Sequence[PicturePlan], times: Sequence[tuple[int, int]]
 ) -> dict[int, StillsPlan]:
@@ -210,6 +219,7 @@ def _collect(pieces: _Pieces, outcome: Outcome) -> None:
         for plan, file, track in zip(outcome.task.plans, result.files, result.facts["tracks"], strict=True):
             pieces.sounds[plan] = file, track["padding"]
             lost[plan.tracks[0].stream] = track["lost"] / plan.tracks[0].rate
+            pieces.seconds = max(pieces.seconds, Fraction(track["samples"], plan.tracks[0].rate))
         pieces.remarks += [
             f"sound track {number + 1} lacks {seconds:.2f} s: they are silent"
             for number, seconds in lost.items()

@@ -35,9 +35,9 @@ def is_original_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _FILMS | _SOUNDS
 
 
-def film_first(name: str) -> tuple[bool, str]:
-    """A key that sorts names of films before those of sound files: of one stem the film is the original."""
-    return os.path.splitext(name)[1].lower() in _SOUNDS, name
+def is_sound_name(name: str) -> bool:
+    """Whether a file of that name is sound without pictures."""
+    return os.path.splitext(name)[1].lower() in _SOUNDS
 
 
 def is_original_key(name: bytes) -> bool:

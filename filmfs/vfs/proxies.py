@@ -151,16 +151,25 @@ class ProxyFiles:
         if split is None:
             return None
         of, label, suffix = split
+        entries = list(originals(view, directory, of))
         with self._database.read() as transaction:
+            if len(entries) > 1:
+                entries = [each for each in entries if self._is_its_own(transaction, view, each)]
             found = [
                 shown
-                for entry in originals(view, directory, of)
+                for entry in entries
                 for shown in self._shown(transaction, view, entry, self._labels[label])
                 if (shown.label, shown.suffix) == (label, suffix)
             ]
-        if len(found) > 1:
+        if found and len(entries) > 1:
             raise NotFound(f"{of} can be several files: write which, as in {of}.mov.{label}{suffix}")
         return found[0] if found else None
+
+    def _is_its_own(self, transaction: Transaction, view: View, entry: Entry) -> bool:
+        """Whether a file is known to be no proxy's copy."""
+        inode = view.inode(entry.file)
+        content = inode.content if inode is not None else None
+        return isinstance(content, bytes) and catalog.original_of(transaction, ContentId(content)) is None
 
     def wanted(self, view: View, directory: FileId, name: bytes) -> Wanted | None:
         """What has to be made for a name to lead to a proxy; None when it would be nobody's, or is there."""
@@ -250,14 +259,18 @@ class ProxyFiles:
         with self._database.read() as transaction:
             if not transaction.count(catalog.DERIVED):
                 return
+            names = {entry.name.decode(errors="surrogateescape"): entry for entry in originals}
             shown = [
-                (entry.name.decode(errors="surrogateescape"), proxy)
-                for entry in originals
+                (name, proxy)
+                for name, entry in names.items()
                 for proxy in self._shown(transaction, view, entry, self._book)
             ]
-        stems = Counter((stem_of(name), proxy.label) for name, proxy in shown)
+            stems = Counter(map(stem_of, names))
+            for name, entry in names.items():
+                if stems[stem_of(name)] > 1 and not self._is_its_own(transaction, view, entry):
+                    stems[stem_of(name)] -= 1
         for name, proxy in shown:
-            of = stem_of(name) if stems[stem_of(name), proxy.label] == 1 else name
+            of = stem_of(name) if stems[stem_of(name)] == 1 else name
             called = f"{of}.{proxy.label}{proxy.suffix}".encode(errors="surrogateescape")
             if view.find(directory, called) is None:
                 yield called, proxy

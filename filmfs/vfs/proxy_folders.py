@@ -17,7 +17,7 @@ from filmfs.archive.library import Trees
 from filmfs.core.errors import NotFound
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import shown
-from filmfs.proxy.names import FOLDERS, film_first, stem_of
+from filmfs.proxy.names import FOLDERS, is_sound_name, stem_of
 from filmfs.store.database import Transaction
 from filmfs.versioning.rows import Entry, Kind
 from filmfs.versioning.view import View
@@ -61,7 +61,7 @@ class ProxyFolders:
             return None
         of = stem[len(before) : len(stem) - len(after)]
         with self._database.read() as transaction:
-            for entry in sorted(originals(view, place[0], of), key=_film_first):
+            for entry in _films_alone(originals(view, place[0], of)):
                 for proxy in self._proxies.editorial_of(transaction, view, entry, place[1]):
                     if proxy.suffix == suffix:
                         return self._proxies.attributes_through(space, proxy, place[0])
@@ -104,7 +104,7 @@ class ProxyFolders:
     ) -> dict[bytes, tuple[Entry, Shown]]:
         """Names in a folder; of several originals that would have one name the first."""
         found: dict[bytes, tuple[Entry, Shown]] = {}
-        for entry in sorted(filter(is_original, view.entries(directory)), key=_film_first):
+        for entry in _films_alone(filter(is_original, view.entries(directory))):
             stem = FOLDERS[kind].format(stem_of(entry.name.decode(errors="surrogateescape")))
             for proxy in self._proxies.editorial_of(transaction, view, entry, kind):
                 found.setdefault(f"{stem}{proxy.suffix}".encode(errors="surrogateescape"), (entry, proxy))
@@ -131,8 +131,11 @@ class ProxyFolders:
         return Held(children, films={file: ContentId(c) for file, c in entries.items() if isinstance(c, bytes)})
 
 
-def _film_first(entry: Entry) -> tuple[bool, str]:
-    return film_first(entry.name.decode(errors="surrogateescape"))
+def _films_alone(entries: Iterable[Entry]) -> list[Entry]:
+    """Without sound files that are called like a film, in whose name nothing else is found."""
+    by_name = {entry.name.decode(errors="surrogateescape"): entry for entry in entries}
+    films = {stem_of(name) for name in by_name if not is_sound_name(name)}
+    return [by_name[name] for name in sorted(by_name) if not (is_sound_name(name) and stem_of(name) in films)]
 
 
 def _as_child(proxy: Shown) -> MadeChild:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
+import wave
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -143,11 +145,26 @@ def test_the_best_that_link_and_display_can_take_is_picked(
     assert shoot.facts("proxy pick", "main:scene.mov", *arguments)["name"] == picked
 
 
+def test_sound_is_picked_by_what_a_second_of_it_takes(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "wild.wav"), "wb") as sound:
+        sound.setparams((2, 2, 48_000, 0, "NONE", ""))
+        sound.writeframes(random.Random(1).randbytes(4 * 4 * 48_000))
+    drive = Drive(tmp_path)
+    drive.filmfs("add", tmp_path / "wild.wav")
+    drive.filmfs("proxy make", "main:wild.wav")
+    best = drive.facts("proxy pick", "main:wild.wav")
+    assert (best["name"], best["codec"]) == ("editorial", "pcm")
+    assert best["bit_rate"] == pytest.approx(48_000 * 32, rel=0.02)
+    assert drive.facts("proxy pick", "main:wild.wav", "--codecs", "aac")["codec"] == "aac"
+
+
 def test_nonsense_is_refused_in_a_sentence(shoot: Drive) -> None:
     for arguments, exit_code in (
         (("pick", shoot.root, "main:scene.mov", "--bandwidth", "fast"), 2),
         (("pick", shoot.root, "main:scene.mov", "--display", "big"), 2),
         (("pick", shoot.root, "main:"), 2),
+        (("pick", shoot.root, "main:scene.mov", "--bandwidth", "-5"), 2),
+        (("make", shoot.root, "main:scene.mov", "--farm", "bogus"), 2),
         (("pick", shoot.root, "main:scene.mov", "--codecs", "realvideo"), errors.NotFound.exit_code),
         (("make", shoot.root, "main:nowhere.mov"), errors.NotFound.exit_code),
     ):

@@ -162,6 +162,29 @@ def test_of_a_film_and_a_sound_file_of_one_stem_the_film_is_meant(drive: Drive, 
     assert (shoot / "Proxy" / "A001.mov").read_bytes() == film
 
 
+def test_the_sound_beside_a_film_without_proxies_does_not_answer_for_it(drive: Drive, work: Path) -> None:
+    (work / "A001.braw").write_bytes(os.urandom(10_000))
+    with wave.open(str(work / "A001.wav"), "wb") as sound:
+        sound.setparams((1, 2, 48_000, 0, "NONE", ""))
+        sound.writeframes(bytes(96_000))
+    seal(drive)
+    answer("proxy", "make", drive.root, f"main:{work.name}")
+    listed = [name for name in os.listdir(work) if "editorial" in name]
+    assert listed == ["A001.wav.editorial.mov"]
+    for name in ("A001.editorial.mov", "Proxy/A001.mov", "Proxies/A001_Proxy.mov"):
+        assert not (work / name).exists()
+    (work / "A001.braw").unlink()
+    assert (work / "A001.editorial.mov").exists()
+    assert (work / "Proxy" / "A001.mov").exists()
+
+
+def test_a_copy_of_a_proxy_is_no_second_original(drive: Drive, shoot: Path) -> None:
+    shutil.copy(shoot / "A001.preview.mp4", shoot / "A001.mp4")
+    seal(drive)
+    assert sorted(os.listdir(shoot)) == sorted(["A001.mov", "A001.mp4", "notes.txt", *SIBLINGS])
+    assert (shoot / "A001.editorial.mov").exists()
+
+
 def test_those_of_sound_files_are_beside_them(drive: Drive, work: Path) -> None:
     with wave.open(str(work / "wild.wav"), "wb") as sound:
         sound.setparams((2, 3, 48_000, 0, "NONE", ""))

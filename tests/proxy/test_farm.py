@@ -16,7 +16,7 @@ import pytest
 from blake3 import blake3
 from distributed import Client
 
-from filmfs.core.errors import BadMedia, Corrupt, NotFound, Stale, Unsupported
+from filmfs.core.errors import BadMedia, Corrupt, NotFound, Stale, Unsupported, Usage
 from filmfs.proxy.executors import Local, Outcome
 from filmfs.proxy.farm import Farm
 from filmfs.proxy.farmhand import carry_out, versions
@@ -222,8 +222,11 @@ def test_where_no_scheduler_is_is_said() -> None:
         with pytest.raises(NotFound, match="no Dask scheduler answers at tcp://"):
             Farm(address, timeout_s=1.0)
         assert time.monotonic() - started < 10
+    for nonsense in ("nonsense", "tcp://here", "10.0.0.1:8786", ""):
+        with pytest.raises(Usage, match="is no address of a Dask scheduler"):
+            Farm(nonsense, timeout_s=1.0)
     with pytest.raises(NotFound, match="no Dask scheduler answers at "):
-        Farm("nonsense://here", timeout_s=1.0)
+        Farm("nonsense://here:1", timeout_s=1.0)
 
 
 def test_a_farm_without_workers_is_said(tmp_path: Path) -> None:
