@@ -41,6 +41,7 @@ class Wave:
     form: bytes  # the body of `fmt `
     data: Run
     chunks: tuple[tuple[bytes, bytes], ...]  # in order, without `fmt ` and those that speak of what is cut
+    missing: int = 0  # samples that the file ends before
 
     @cached_property
     def sample_rate(self) -> int:
@@ -147,10 +148,11 @@ class Wave:
 
 def open_wave(source: ByteSource) -> Wave:
     """Reads what a sound file says of itself. Raises BadMedia when it is none, is damaged or cannot be cut."""
-    form, data, kept = b"", None, []
+    form, data, kept, promised = b"", None, [], 0
     for chunk in _chunks(source):
         if chunk.kind == b"data":
-            data = data or Run(chunk.body, min(chunk.length, source.size - chunk.body))
+            if data is None:
+                data, promised = Run(chunk.body, min(chunk.length, source.size - chunk.body)), chunk.length
         elif chunk.kind == b"fmt " and not form:
             form = _body(source, chunk)
         elif chunk.kind not in _DROPPED:
@@ -161,7 +163,8 @@ def open_wave(source: ByteSource) -> Wave:
     (code,) = struct.unpack_from("<H", form)
     if code in _PACKED or not wave.width or not wave.sample_rate:
         raise BadMedia(f"sound of the kind 0x{code:04x} cannot be cut exactly")
-    return Wave(form, Run(data.offset, wave.samples * wave.width), wave.chunks)
+    missing = promised // wave.width - wave.samples
+    return Wave(form, Run(data.offset, wave.samples * wave.width), wave.chunks, missing)
 
 
 def _chunks(source: ByteSource) -> Iterator[_Chunk]:

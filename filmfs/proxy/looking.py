@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from filmfs.core.errors import BadMedia
 from filmfs.media.movie import Track
 from filmfs.media.quicktime import open_quicktime
+from filmfs.media.wave import open_wave
 from filmfs.proxy.reading import Opener, Reading
 from filmfs.store.containers import FileBytes
 
@@ -83,6 +84,21 @@ def _refuse_cut_off(track: Track, size: int) -> None:
     there = sum(table.offset_of(index) + table.size_of(index) <= size for index in range(table.count))
     if there < table.count:
         raise BadMedia(f"the file ends before {table.count - there} of its {table.count} frames: it was cut off")
+
+
+def refuse_cut_off_sound(opener: Opener) -> None:
+    """Raises BadMedia for a WAV file that ends before the samples that it promises."""
+    place = opener()
+    if isinstance(place, str) and not os.path.isfile(place):
+        return
+    with open(place, "rb") if isinstance(place, str) else place as file:
+        try:
+            wave = open_wave(FileBytes(file))
+        except BadMedia:  # of a kind that filmfs does not read by itself
+            return
+    if wave.missing:
+        count = wave.samples + wave.missing
+        raise BadMedia(f"the file ends before {wave.missing} of its {count} samples: it was cut off")
 
 
 def packets_of(reading: Reading, container: InputContainer, streams: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
-from filmfs.proxy.looking import look_at_packets, look_at_tables
+from filmfs.proxy.looking import look_at_packets, look_at_tables, refuse_cut_off_sound
 from filmfs.proxy.reading import Opener, Reading
 
 _LOOKED_AT = 1  # pictures that are decoded to see what they are
@@ -133,6 +133,8 @@ def examine(opener: Opener) -> Original:
         zero = Fraction(0)
         if not container.format.name.startswith(_QUICKTIME) and container.start_time is not None:
             zero = Fraction(container.start_time, av.time_base)
+        if container.format.name == "wav":
+            refuse_cut_off_sound(reading)
         labels = _labels(container)
         picture = None if stream is None else _picture(reading, container, stream)
         return Original(picture, sounds, zero, labels)

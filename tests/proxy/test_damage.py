@@ -1,6 +1,7 @@
 """Damaged originals: as many frames as ever, and the damage is told; what cannot be read is refused in one line."""
 
 import random
+import wave
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,16 @@ def test_an_mxf_file_in_which_frames_cannot_be_found_is_refused_as_those_after_t
     data[places[25] - 4 : places[25] + 64] = bytes(68)
     path.write_bytes(data)
     with pytest.raises(BadMedia, match="1 of its 48 frames are not to be found"):
+        proxies(path, tmp_path)
+
+
+def test_sound_that_was_cut_off_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "wild.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((2, 2, 48_000, 0, "NONE", ""))
+        sound.writeframes(bytes(4 * 48_000))
+    path.write_bytes(path.read_bytes()[:-40_000])
+    with pytest.raises(BadMedia, match="the file ends before 10000 of its 48000 samples"):
         proxies(path, tmp_path)
 
 
