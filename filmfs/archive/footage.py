@@ -76,10 +76,10 @@ def survey(view: View, file: FileId, place: str) -> Iterator[Footage | Unusable]
         yield Unusable(place, f"is a {inode.kind.name.lower()}, not a film")
 
 
-def sequence_at(view: View, directory: FileId, place: str) -> Footage | None:
-    """The image sequence that a directory is."""
+def sequence_at(view: View, directory: FileId, place: str, *, is_asked: bool = True) -> Footage | None:
+    """The image sequence that a directory is; as in `survey`, where it is asked for or not."""
     name = place.rpartition("/")[2].rpartition(":")[2]
-    found = _sequence(view, list(view.entries(directory)), place, name, is_asked=True)
+    found = _sequence(view, list(view.entries(directory)), place, name, is_asked=is_asked)
     return found if isinstance(found, Footage) else None
 
 
@@ -95,7 +95,7 @@ def _below(
         called = shown(entry.name)
         if entry.kind is Kind.DIRECTORY:
             yield from _below(view, entry.file, above + called, called)
-        elif _is_film(entry) and not (sequence is not None and maker_of(called) and _is_frame(called)):
+        elif _is_film(entry) and not (sequence is not None and maker_of(called) and is_frame_name(called)):
             yield _film(above + called, called, view.get_inode(entry.file))
 
 
@@ -103,7 +103,8 @@ def _is_film(entry: Entry) -> bool:
     return entry.kind is Kind.FILE and is_original_key(entry.name)
 
 
-def _is_frame(name: str) -> bool:
+def is_frame_name(name: str) -> bool:
+    """Whether a file of that name is a film's frame, and no photograph."""
     return name.lower().endswith(_OF_FILMS)
 
 
@@ -126,9 +127,9 @@ def _sequence(
     if not name:
         return None  # a branch itself has no name to be called by
     frames = images(entries)
-    takes_all = is_asked and not any(_is_film(entry) and not _is_frame(shown(entry.name)) for entry in entries)
+    takes_all = is_asked and not any(_is_film(entry) and not is_frame_name(shown(entry.name)) for entry in entries)
     if not takes_all:
-        frames = {called: entry for called, entry in frames.items() if _is_frame(called)}
+        frames = {called: entry for called, entry in frames.items() if is_frame_name(called)}
     found = [each for each in find_sequences(frames) if takes_all or len(each.numbers) > 1]
     found = [each for each in found if name in (each.stem, each.before, each.pattern)] or found
     if not found:

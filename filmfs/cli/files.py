@@ -14,6 +14,7 @@ import typer
 
 from filmfs.archive import Archive, Mode
 from filmfs.archive.adding import Taking, check_destination, forget_progress, scan, take_bytes
+from filmfs.archive.footage import is_frame_name, sequence_at
 from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting, read_settings
 from filmfs.archive.queue import ProxyQueue
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, to_stdout, when
@@ -118,7 +119,14 @@ def _queue_proxies(root: str, branch: str, taken: Taking) -> int:
         for new in taken.new
         if new.parts and is_original_key(new.parts[-1]) and isinstance(new.inode.content, bytes)
     ]
+    folders = {new.parts[:-1] for new in taken.new if len(new.parts) > 1 and is_frame_name(shown(new.parts[-1]))}
     with Archive(root, Mode.INGEST) as opened:
+        view = opened.history.view_of(branch)
+        for parts in sorted(folders):
+            place = f"{branch}:{shown(b'/'.join(parts))}"
+            found = sequence_at(view, view.resolve(list(parts)), place, is_asked=False)
+            if found is not None:
+                jobs.append(Job(found.content, found.name, place, recipes))
         return len(set(ProxyQueue(opened).add(jobs)))
 
 

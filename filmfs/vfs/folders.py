@@ -44,13 +44,15 @@ Children = Mapping[bytes, Child]
 class Held:
     """What a folder holds; `is_whole`: nothing of it waits for a file to be hashed.
 
-    `movie` is all of it as one file, or the reason why there is none; `films` what the films of both are.
+    `movie` is all of it as one file, or the reason why there is none; `films` what the films of both are; `sequence`
+    what the image sequence is whose proxies it holds.
     """
 
     children: Children
     movie: MadeChild | FilmFSError | None = None
     is_whole: bool = True
     films: Mapping[FileId, ContentId] = field(default_factory=dict)
+    sequence: ContentId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,11 @@ class Offers:
                 is_file = name.endswith(_MOVIE) or folder.is_around
                 if is_file and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
                     self.folders.forget(folder.key)
-                return self._before_children(folder, view, patient=patient)
+                work = self._before_children(folder, view, patient=patient)
+                if work is None and folder.is_around:
+                    held = self.folders.held(folder.key)
+                    return self.requests.before_sequence(space, view, folder.key.file, held, name)
+                return work
             asked = self._clip_asked(space, view, directory, name)
             if asked is None:
                 return self.requests.before(space, view, directory, name)

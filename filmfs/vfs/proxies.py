@@ -173,26 +173,29 @@ class ProxyFiles:
 
     def wanted(self, view: View, directory: FileId, name: bytes) -> Wanted | None:
         """What has to be made for a name to lead to a proxy; None when it would be nobody's, or is there."""
-        text = name.decode(errors="surrogateescape")
-        split = split_sibling(text, self._labels)
-        if split is None:
-            return None
-        of, label, suffix = split
-        name_of = self._labels[label][0]
-        recipe = self._book[name_of]
-        found = list(originals(view, directory, of))
-        if len(found) != 1 or suffix != (recipe.suffix if label == recipe.name else STILL_SUFFIX):
-            return None
-        inode = view.inode(found[0].file)
+        split = split_sibling(name.decode(errors="surrogateescape"), self._labels)
+        found = list(originals(view, directory, split[0])) if split is not None else []
+        inode = view.inode(found[0].file) if len(found) == 1 else None
         if inode is None or inode.kind is not Kind.FILE or not isinstance(inode.content, bytes):
             return None
         content = ContentId(inode.content)
+        recipe = self.wanted_of(content, name)
+        return Wanted(content, found[0], recipe) if recipe is not None else None
+
+    def wanted_of(self, content: ContentId, name: bytes) -> str | None:
+        """The recipe by which has to be made what a name says of a content; None as above."""
+        split = split_sibling(name.decode(errors="surrogateescape"), self._labels)
+        if split is None:
+            return None
+        _, label, suffix = split
+        name_of = self._labels[label][0]
+        recipe = self._book[name_of]
+        if suffix != (recipe.suffix if label == recipe.name else STILL_SUFFIX):
+            return None
         with self._database.read() as transaction:
-            key = self._keys[name_of]
-            is_there = catalog.find_made_or_adopted(transaction, content, key, recipe.name) is not None
-            if is_there or catalog.original_of(transaction, content) is not None:
-                return None
-        return Wanted(content, found[0], name_of)
+            made = catalog.find_made_or_adopted(transaction, content, self._keys[name_of], recipe.name)
+            is_proxy = catalog.original_of(transaction, content) is not None
+        return name_of if made is None and not is_proxy else None
 
     # What programs do that know of no such files
 

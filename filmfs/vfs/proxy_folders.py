@@ -38,10 +38,10 @@ class ProxyFolders:
     def asked(self, space: Space, view: View, directory: FileId, name: str, permissions: int) -> FolderAsked | None:
         """What a name in a directory asks for."""
         count = self._proxies.count()
-        if not count:
-            return None
         state = State(None, view.entry_changes, permissions, count)
         if name in FOLDERS:
+            if not count:
+                return None
             build = partial(self._editorial, directory=directory, kind=name)
             return FolderAsked(FolderKey(space, directory, name), state, view.get_inode(directory), build)
         sequence = self._proxies.sequence_asked(view, directory, name)
@@ -128,7 +128,8 @@ class ProxyFolders:
                 for proxy in self._proxies.all_of(transaction, footage.content, directory, inode)
             }
             entries = {entry.file: view.get_inode(entry.file).content for entry in view.entries(directory)}
-        return Held(children, films={file: ContentId(c) for file, c in entries.items() if isinstance(c, bytes)})
+        films = {file: ContentId(c) for file, c in entries.items() if isinstance(c, bytes)}
+        return Held(children, films=films, sequence=footage.content)
 
 
 def _films_alone(entries: Iterable[Entry]) -> list[Entry]:

@@ -11,6 +11,7 @@ from filmfs.core.paths import shown
 from filmfs.proxy.names import is_original_key
 from filmfs.store.jobs import Job
 from filmfs.versioning.view import View
+from filmfs.vfs.folders import Held
 from filmfs.vfs.nodes import Space
 from filmfs.vfs.proxies import ProxyFiles
 from filmfs.vfs.spaces import Spaces
@@ -36,15 +37,28 @@ class ProxyRequests:
         One that could not be made is nobody's until it is asked for otherwise.
         """
         wanted = self._proxies.wanted(view, directory, name) if self._queue is not None else None
-        if wanted is None or self._queue is None:
+        if wanted is None:
             return None
-        key = wanted.content, wanted.recipe
+        return self._before(space, view, wanted.entry.file, wanted.content, wanted.recipe, name)
+
+    def before_sequence(self, space: Space, view: View, directory: FileId, held: Held, name: bytes) -> Work | None:
+        """The same for a proxy of the image sequence that a directory is."""
+        if self._queue is None or held.sequence is None or name in held.children:
+            return None
+        recipe = self._proxies.wanted_of(held.sequence, name)
+        return self._before(space, view, directory, held.sequence, recipe, name) if recipe is not None else None
+
+    def _before(
+        self, space: Space, view: View, file: FileId, content: ContentId, recipe: str, name: bytes
+    ) -> Work | None:
+        assert self._queue is not None
+        key = content, recipe
         job = self._jobs.get(key)
         if job is None:
-            place = shown(view.path_of(wanted.entry.file) or wanted.entry.name)
+            path = view.path_of(file) or b""
             branch = self._history.table.branches.get(BranchId(space))
-            place = f"{branch.name}:{place}" if branch is not None else place
-            asked = Job(wanted.content, shown(wanted.entry.name), place, (wanted.recipe,), _BY_NAME)
+            place = f"{branch.name}:{shown(path)}" if branch is not None else shown(path)
+            asked = Job(content, shown(path.rpartition(b"/")[2]), place, (recipe,), _BY_NAME)
             return Work(key, partial(self._ask_for, key, asked, self._queue))
         if self._queue.is_open(job):
             raise BeingMade(f"{shown(name)} is being made; see: filmfs proxy status")

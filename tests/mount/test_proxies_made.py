@@ -42,6 +42,21 @@ def test_reading_the_name_of_a_proxy_makes_it(mounted: Drive, card: Path) -> Non
     assert (job["place"], job["state"]) == ("main:scene.mov", "done")
 
 
+def test_reading_the_name_of_an_image_sequence_s_proxy_makes_it(mounted: Drive) -> None:
+    (mounted.main / "sh010").mkdir()
+    (mounted.main / "empty").mkdir()
+    for number in range(1, 7):
+        FILM.still(number, mounted.main / "sh010" / f"sh010.{number:04}.dpx")
+    seal(mounted)
+    assert seen(mounted.main / "sh010.preview.mp4").numbers == tuple(range(1, 7))
+    assert (mounted.main / "sh010.poster.jpg").stat().st_size
+    for name in ("empty.preview.mp4", "sh010.preview.mov", "sh010.mov"):
+        with fails(errno.ENOENT):
+            os.stat(mounted.main / name)
+    counts = mounted.facts("proxy status")["counts"]
+    assert counts == {"done": 2}
+
+
 def test_a_name_whose_proxy_cannot_be_made_is_not_there(mounted: Drive, card: Path) -> None:
     shutil.copy(card / "broken.mov", mounted.main)
     (mounted.main / "notes.txt").write_text("notes")
@@ -80,11 +95,16 @@ def test_films_that_come_in_have_the_proxies_that_the_archive_says(tmp_path: Pat
 def test_so_have_films_that_are_added(tmp_path: Path, card: Path) -> None:
     drive = Drive(tmp_path)
     _set(drive, 'proxies = ["thumbnail", "preview"]')
-    assert "proxies of 2 films are in the queue" in drive.filmfs("add", f"{card}/")
-    assert drive.facts("proxy status")["counts"] == {"waiting": 2}
+    frames = tmp_path / "sh010"
+    frames.mkdir()
+    for number in range(3):
+        FILM.still(number, frames / f"sh010.{number:04}.dpx")
+    assert "proxies of 3 films are in the queue" in drive.filmfs("add", f"{card}/", frames)
+    assert drive.facts("proxy status")["counts"] == {"waiting": 3}
     with drive.soundly():
-        wait_until(lambda: drive.facts("proxy status")["counts"] == {"done": 1, "failed": 1}, "both", 30)
+        wait_until(lambda: drive.facts("proxy status")["counts"] == {"done": 2, "failed": 1}, "all", 30)
         assert (drive.main / "scene.preview.mp4").exists()
+        assert seen(drive.main / "sh010.preview.mp4").numbers == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
