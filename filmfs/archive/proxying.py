@@ -37,7 +37,7 @@ from filmfs.core.paths import parse_place
 from filmfs.core.words import counted, runs
 from filmfs.proxy.executors import Executor, Local
 from filmfs.proxy.making import frames_of_work
-from filmfs.proxy.sources import OnDisk, Source, open_content
+from filmfs.proxy.sources import FrameFiles, OnDisk, Source, open_content
 from filmfs.store.contents import find_map
 from filmfs.store.database import Transaction
 from filmfs.store.jobs import OPEN, Job, JobState, all_jobs, find_job, next_job, put_job
@@ -109,8 +109,7 @@ class ProxyWork:
         except FilmFSError as error:
             is_over = isinstance(error, _HOPELESS) or job.tries >= _TRIES
             return self._end(job, JobState.FAILED if is_over else JobState.WAITING, str(error))
-        remarks = (*_damage(made), *made.remarks)
-        return self._end(replace(job, damaged=len(made.damaged), remarks=remarks), JobState.DONE)
+        return self._end(replace(job, damaged=len(made.damaged), remarks=made.remarks), JobState.DONE)
 
     def _make(
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
@@ -139,9 +138,10 @@ class ProxyWork:
         with teller:
             if self._source_of is not None and source is None:
                 source = self._source_of(job)
-            return self._proxies.make(
+            made = self._proxies.make(
                 job.content, original, missing, executor, step, source=source, is_lenient=job.tries >= _TRIES
             )
+            return replace(made, remarks=(*_damage(made, source), *made.remarks))
 
     def _sequence(self, job: Job) -> Source | None:
         """The frames of a job that is an image sequence. Raises SourceChanged when it is another by now."""
@@ -180,10 +180,15 @@ class ProxyWork:
         return self._archive.database.transact(change)
 
 
-def _damage(made: Made) -> Iterator[str]:
-    if made.damaged:
-        frames = f"{counted(len(made.damaged), 'frame')} could not be decoded ({runs(made.damaged)})"
-        yield f"{frames}: the frame before is shown instead"
+def _damage(made: Made, source: Source | None) -> Iterator[str]:
+    """Which frames are not what they should be, in words."""
+    missing = set()
+    if isinstance(source, FrameFiles):
+        missing = set(made.damaged) - {number - source.first for number, _ in source.frames}
+    for numbers, what in ((missing, "missing"), (set(made.damaged) - missing, "could not be decoded")):
+        if numbers:
+            frames = f"{counted(len(numbers), 'frame')} {what} ({runs(sorted(numbers))})"
+            yield f"{frames}: the frame before is shown instead"
 
 
 def source_elsewhere(archive: Archive, job: Job) -> Source:

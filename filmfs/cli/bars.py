@@ -59,10 +59,18 @@ class FilmBars(Films):
 @contextmanager
 def of_films(count: int) -> Iterator[FilmBars]:
     """Bars for films and their frames."""
-    done = TextColumn("{task.completed}/{task.total}")
+    done = _Done()
     columns = (TextColumn("{task.description}"), BarColumn(), done, _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield FilmBars(bar, count)
+
+
+class _Done(ProgressColumn):
+    """How many of how many; nothing before that is known."""
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total is not None else "")
 
 
 class _Rate(ProgressColumn):

@@ -119,6 +119,8 @@ def make(
     damaged = [each for each in told if each.get("damaged")]
     count = len(films.usable) + len(films.unusable)
     what = [f"{counted(len(left_out), 'film')} of {count} could not be proxied"] if left_out else []
+    if quiet and left_out:
+        what = [f"{each['place']}: {each['message']}" for each in left_out]
     what += [f"{counted(len(damaged), 'film')} had frames that could not be decoded"] if damaged else []
     if what:
         raise LeftOut("; ".join(what), told=as_json)

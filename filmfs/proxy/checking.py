@@ -80,6 +80,8 @@ def _check_pictures(path: str, wanted: Wanted) -> None:
             frame = next((each for each in container.decode(stream) if each.pts is not None and each.pts >= time), None)
             if frame is None or frame.pts != time:
                 raise BadMedia(f"picture {number} cannot be decoded")
+            if frame.width < WIDTH or frame.height < HEIGHT:
+                continue  # there is too little in it to tell one from another
             small = frame.reformat(WIDTH, HEIGHT, "yuv444p", interpolation=Interpolation.AREA)
             _compare(number, signature(small), wanted.signatures)
 

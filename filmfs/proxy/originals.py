@@ -146,11 +146,16 @@ def opened(reading: Reading) -> "av.container.InputContainer":
     QuickTime says what its streams are: no pictures are decoded to find out, which takes up to seconds.
     """
     place = reading()
-    options = {"skip_frame": "all"} if _is_quicktime(place) else {}
+    is_quicktime = _is_quicktime(place)
     try:
-        container = av.open(place, "r", options=options)
+        container = av.open(place, "r", options={"skip_frame": "all"} if is_quicktime else {})
     except av.FFmpegError as error:
-        raise reading.refuse(error) from None
+        refusal = reading.refuse(error)
+        if isinstance(refusal, BadMedia) and is_quicktime:
+            raise BadMedia(
+                f"{refusal}; its index (moov) is not there or damaged, as where a copy was cut off"
+            ) from None
+        raise refusal from None
     reading.raise_failure()
     return container
 

@@ -295,6 +295,22 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_pa
     assert "1 frame could not be decoded" in drive.filmfs("proxy status")
 
 
+def test_frames_of_a_sequence_that_are_missing_are_told_apart_from_damaged_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "sh010"
+    folder.mkdir()
+    film = Numbered(size=(320, 180))
+    for number in (1, 2, 3, 6, 7):
+        film.still(number, folder / f"sh010.{number:04}.dpx")
+    (folder / "sh010.0007.dpx").write_bytes(b"SDPX but no picture")
+    drive = Drive(tmp_path)
+    drive.filmfs("add", folder)
+    told = json.loads(answer("proxy", "make", drive.root, "main:sh010", "--sizes", "thumbnail", "--json").stdout)
+    assert told["films"][0]["remarks"] == [
+        "2 frames missing (3–4): the frame before is shown instead",
+        "1 frame could not be decoded (6): the frame before is shown instead",
+    ]
+
+
 def test_a_worker_that_is_killed_costs_nothing_and_is_told(tmp_path: Path) -> None:
     drive = Drive(tmp_path)
     drive.filmfs("add", Numbered(frames=250, size=(1280, 720)).write(tmp_path / "long"))

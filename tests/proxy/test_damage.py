@@ -102,6 +102,22 @@ def test_sound_that_was_cut_off_is_refused_with_what_it_lacks(tmp_path: Path) ->
         proxies(path, tmp_path)
 
 
+def test_a_movie_without_its_index_is_told_as_one(tmp_path: Path) -> None:
+    path = SMALL.write(tmp_path / "original")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadMedia, match=r"its index \(moov\) is not there or damaged"):
+        proxies(path, tmp_path)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (64, 2000), (2, 2), (4000, 16)])
+def test_films_of_odd_sizes_are_the_original_s_too(size: tuple[int, int], tmp_path: Path) -> None:
+    path = replace(SMALL, codec="ffv1", pixels="yuv420p", suffix=".mkv", size=size, timecode=None).write(
+        tmp_path / "odd"
+    )
+    made = proxies(path, tmp_path)
+    assert [each.frames for each in made.renditions] == [48] * 3
+
+
 @pytest.mark.parametrize("data", [b"", b"not a film at all" * 100, bytes(100_000), random.Random(1).randbytes(50_000)])
 def test_what_is_no_media_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "original.mov"
