@@ -286,7 +286,7 @@ def list_proxies(
         proxies = Proxies(opened)
         told = [
             {"place": film.place, "proxies": [_facts(each) for each in proxies.all_of(film.content)]}
-            for film in find_films(opened, places, output).usable
+            for film in find_films(opened, places, output, waits=False).usable
         ]
 
     def lines() -> Iterator[str]:

@@ -38,8 +38,8 @@ class Plan:
     adopt: dict[str, str] = field(default_factory=dict)  # size → where it lies
 
 
-def find_films(opened: Archive, places: Sequence[str], output: Output) -> Films:
-    """All films at places. What was written to a mount a moment ago is waited for until it is hashed.
+def find_films(opened: Archive, places: Sequence[str], output: Output, *, waits: bool = True) -> Films:
+    """All films at places. `waits`: for what was written to a mount a moment ago, until it is hashed, a minute at most.
 
     Raises what is wrong with the place, if there is one; of several it is told as unusable.
     """
@@ -50,13 +50,14 @@ def find_films(opened: Archive, places: Sequence[str], output: Output) -> Films:
         for place in places:
             _look(films, opened, place, is_alone=len(places) == 1)
         waiting = sum(each.is_waiting for each in films.unusable)
-        if not waiting or time.monotonic() > until:
+        if not (waits and waiting) or time.monotonic() > until:
             return films
         if not is_told:
             output.remark(f"{counted(waiting, 'file')} being hashed, which is waited for")
             is_told = True
         time.sleep(_LOOK_S)
         refresh(opened.root)
+        opened.history.catch_up(opened.history.read_table())
 
 
 def films_at(opened: Archive, text: str) -> "Iterator[Footage | Unusable]":
@@ -76,7 +77,7 @@ def _look(films: Films, opened: Archive, place: str, *, is_alone: bool) -> None:
         for each in films_at(opened, place):
             if isinstance(each, Footage):
                 films.usable.append(each)
-            else:
+            elif each not in films.unusable:
                 films.unusable.append(each)
     except FilmFSError as error:
         if is_alone:

@@ -1,13 +1,14 @@
 """When proxies are made: as films come in, and when somebody reads the name of one."""
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.drive import Drive, wait_until
+from tests.drive import Drive, answer, wait_until
 from tests.mount.sealed import seal
 from tests.mount.syscalls import fails
 from tests.proxy.numbered import Numbered, seen
@@ -55,6 +56,16 @@ def test_reading_the_name_of_an_image_sequence_s_proxy_makes_it(mounted: Drive) 
             os.stat(mounted.main / name)
     counts = mounted.facts("proxy status")["counts"]
     assert counts == {"done": 2}
+
+
+def test_who_asks_for_proxies_of_what_is_being_hashed_waits_for_it(mounted: Drive, card: Path) -> None:
+    shutil.copy(card / "scene.mov", mounted.main)
+    (mounted.main / "large.mov").write_bytes(os.urandom(100_000_000))
+    told = json.loads(answer("proxy", "make", mounted.root, "main:", "--sizes", "thumbnail", "--json").stdout)
+    assert {each["place"]: each.get("error") for each in told["films"]} == {
+        "main:large.mov": "failed",  # it is no film
+        "main:scene.mov": None,
+    }
 
 
 def test_a_name_whose_proxy_cannot_be_made_is_not_there(mounted: Drive, card: Path) -> None:
