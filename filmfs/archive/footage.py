@@ -76,11 +76,10 @@ def survey(view: View, file: FileId, place: str) -> Iterator[Footage | Unusable]
         yield Unusable(place, f"is a {inode.kind.name.lower()}, not a film")
 
 
-def sequence_at(view: View, directory: FileId, place: str, *, is_asked: bool = True) -> Footage | None:
+def sequence_at(view: View, directory: FileId, place: str, *, is_asked: bool = True) -> Footage | Unusable | None:
     """The image sequence that a directory is; as in `survey`, where it is asked for or not."""
     name = place.rpartition("/")[2].rpartition(":")[2]
-    found = _sequence(view, list(view.entries(directory)), place, name, is_asked=is_asked)
-    return found if isinstance(found, Footage) else None
+    return _sequence(view, list(view.entries(directory)), place, name, is_asked=is_asked)
 
 
 def _below(
@@ -128,9 +127,13 @@ def _sequence(
         return None  # a branch itself has no name to be called by
     frames = images(entries)
     takes_all = is_asked and not any(_is_film(entry) and not is_frame_name(shown(entry.name)) for entry in entries)
-    if not takes_all:
-        frames = {called: entry for called, entry in frames.items() if is_frame_name(called)}
-    found = [each for each in find_sequences(frames) if takes_all or len(each.numbers) > 1]
+    has_more = any(entry.kind is Kind.DIRECTORY for entry in entries)
+    groups = find_sequences(frames)
+    of_films = [each for each in groups if is_frame_name(each.after)]
+    found = [each for each in of_films if len(each.numbers) > 1]
+    if not found and takes_all:  # pictures of any kind; beside other directories they may be anything
+        found = of_films or [each for each in groups if len(each.numbers) > 1 or not has_more]
+        found = [] if has_more and len(found) > 1 else found
     found = [each for each in found if name in (each.stem, each.before, each.pattern)] or found
     if not found:
         return None

@@ -93,15 +93,17 @@ class Proxies:
 
         self._archive.database.transact(change)
 
-    def examine(self, original: ContentId, name: str, source: Source | None = None) -> Original:
+    def examine(
+        self, original: ContentId, name: str, source: Source | None = None, *, is_lenient: bool = False
+    ) -> Original:
         """What an original is, with the labels that its bytes say. Raises BadMedia, Unsupported without a decoder.
 
         An image sequence is told by its `source`.
         """
         if source is not None and not isinstance(source, InArchive):
-            return examine_source(source)
+            return examine_source(source, is_lenient=is_lenient)
         try:
-            found = examine_source(InArchive(self._archive.root, original))
+            found = examine_source(InArchive(self._archive.root, original), is_lenient=is_lenient)
         except BadMedia:
             maker = maker_of(name)
             if maker is None:

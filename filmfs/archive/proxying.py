@@ -43,6 +43,7 @@ from filmfs.store.database import Transaction
 from filmfs.store.jobs import OPEN, Job, JobState, all_jobs, find_job, next_job, put_job
 
 _TRIES = 3
+_AGAIN_S = 1.0
 _TELL_S = 0.5
 _STOPS = (NoSpace, ReadOnly)  # the archive's own trouble: no job would fare better
 _HOPELESS = (BadMedia, SourceChanged, Unsupported)  # tried again it would be the same
@@ -107,8 +108,11 @@ class ProxyWork:
             self._end(replace(job, tries=job.tries - 1), JobState.WAITING, str(error))
             raise
         except FilmFSError as error:
-            is_over = isinstance(error, _HOPELESS) or job.tries >= _TRIES
-            return self._end(job, JobState.FAILED if is_over else JobState.WAITING, str(error))
+            if not isinstance(error, _HOPELESS) and not _is_last(job) and job.tries < 2 * _TRIES:
+                time.sleep(_AGAIN_S * job.tries)  # what passes takes a while
+                return self._end(job, JobState.WAITING, str(error))
+            self._proxies.drop_pieces(job.content)
+            return self._end(job, JobState.FAILED, str(error))
         return self._end(replace(job, damaged=len(made.damaged), remarks=made.remarks), JobState.DONE)
 
     def _make(
@@ -122,7 +126,7 @@ class ProxyWork:
         missing = self._proxies.missing(job.content, wanted)
         if not missing or self._proxies.is_proxy(job.content) or self._proxies.is_only_adopted(job.content, job.name):
             return Made({})
-        original = self._proxies.examine(job.content, job.name, source)
+        original = self._proxies.examine(job.content, job.name, source, is_lenient=_is_last(job))
         frames = frames_of_work(original)
         begun(job, frames)
         teller = _Teller(self._archive.root, job.number, frames)
@@ -139,7 +143,7 @@ class ProxyWork:
             if self._source_of is not None and source is None:
                 source = self._source_of(job)
             made = self._proxies.make(
-                job.content, original, missing, executor, step, source=source, is_lenient=job.tries >= _TRIES
+                job.content, original, missing, executor, step, source=source, is_lenient=_is_last(job)
             )
             return replace(made, remarks=(*_damage(made, source), *made.remarks))
 
@@ -178,6 +182,11 @@ class ProxyWork:
             return ended
 
         return self._archive.database.transact(change)
+
+
+def _is_last(job: Job) -> bool:
+    """Whether it was tried often enough, and failed the last time: that it was cut off is no failure."""
+    return job.tries >= _TRIES and bool(job.error)
 
 
 def _damage(made: Made, source: Source | None) -> Iterator[str]:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from stat import filemode
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ import typer
 
 from filmfs.archive import Archive, Mode
 from filmfs.archive.adding import Taking, check_destination, forget_progress, scan, take_bytes
-from filmfs.archive.footage import is_frame_name, sequence_at
+from filmfs.archive.footage import Footage, is_frame_name, sequence_at
 from filmfs.archive.opening import SPOOL_PREFIX, find_archive, ingesting, read_settings
 from filmfs.archive.queue import ProxyQueue
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, to_stdout, when
@@ -25,7 +26,7 @@ from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import Place, parse_place, shown
 from filmfs.core.words import counted
 from filmfs.proxy.names import is_original_key
-from filmfs.store.jobs import Job
+from filmfs.store.jobs import OPEN, Job
 from filmfs.store.records import write_frames
 from filmfs.versioning.rows import Inode, Kind
 from filmfs.versioning.view import View
@@ -120,14 +121,19 @@ def _queue_proxies(root: str, branch: str, taken: Taking) -> int:
         if new.parts and is_original_key(new.parts[-1]) and isinstance(new.inode.content, bytes)
     ]
     folders = {new.parts[:-1] for new in taken.new if len(new.parts) > 1 and is_frame_name(shown(new.parts[-1]))}
+    sequences = {}
     with Archive(root, Mode.INGEST) as opened:
         view = opened.history.view_of(branch)
         for parts in sorted(folders):
             place = f"{branch}:{shown(b'/'.join(parts))}"
-            found = sequence_at(view, view.resolve(list(parts)), place, is_asked=False)
-            if found is not None:
-                jobs.append(Job(found.content, found.name, place, recipes))
-        return len(set(ProxyQueue(opened).add(jobs)))
+            with suppress(FilmFSError):  # it is elsewhere by now
+                found = sequence_at(view, view.resolve(list(parts)), place, is_asked=False)
+                if isinstance(found, Footage):
+                    sequences[place] = Job(found.content, found.name, place, recipes)
+        queue = ProxyQueue(opened)
+        waiting = [job for job in queue.jobs() if job.state in OPEN and job.place in sequences]
+        queue.cancel(job.number for job in waiting if job.content != sequences[job.place].content)  # there are more now
+        return len(set(queue.add([*jobs, *sequences.values()])))
 
 
 def ls(

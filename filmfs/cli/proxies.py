@@ -91,22 +91,23 @@ def make(
     refresh(archive)
     with Archive(archive, Mode.INGEST) as opened:
         proxies, queue, recipes = Proxies(opened), ProxyQueue(opened), _recipes(opened, sizes)
-        films = find_films(opened, places, output)
+        films = find_films(opened, places, output, waits=not dry_run)
         plans = plan(proxies, films.usable, recipes, again=again)
         known = len(films.usable) - len(plans)
         if dry_run:
             _tell_plan(output, with_adoptions(opened, plans, recipes), films.unusable, known)
             return
-        if again:
-            proxies.forget((each.film.content, [recipes[name] for name in each.make]) for each in plans)
         jobs = [
             Job(each.film.content, each.film.name, each.film.place, each.make, priority=_ASKED_FOR) for each in plans
         ]
+        dropped = [(each.film.content, [recipes[name] for name in each.make]) for each in plans if again]
         ended: dict[int, Job] = {}
         if later or not jobs:
+            proxies.forget(dropped)
             numbers = queue.add(jobs)
         else:
             with _executor(processes, farm, moved or []) as executor:
+                proxies.forget(dropped)
                 numbers = queue.add(jobs)
                 ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
         told = [_told(opened, each.film, ended[number]) for each, number in zip(plans, numbers, strict=True) if ended]
@@ -141,14 +142,16 @@ def _work(
     from filmfs.store.jobs import OPEN
 
     work = ProxyWork(archive, partial(source_elsewhere, archive) if is_elsewhere else None)
+    known: dict[int, Job] = {}  # of those that ended the queue keeps the newest alone
     with output.films(len(numbers)) as bar:
         while True:
-            jobs = {job.number: job for job in queue.jobs() if job.number in numbers}
-            if all(job.state not in OPEN for job in jobs.values()):
-                return jobs
+            known |= {job.number: job for job in queue.jobs() if job.number in numbers}
+            if all(job.state not in OPEN for job in known.values()):
+                return known
             try:
                 for job in work.run(executor, bar.begin, bar.advance):
                     bar.end(job.place)
+                    known[job.number] = job
                     if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
                         break
             except Busy:  # the daemon, or another command
@@ -254,7 +257,7 @@ def adopt(
     refresh(archive)
     with Archive(archive, Mode.READ if dry_run else Mode.INGEST) as opened:
         told = []
-        for film in (film for film in find_films(opened, places, output).usable if not film.frames):
+        for film in (film for film in find_films(opened, places, output, waits=not dry_run).usable if not film.frames):
             place = parse_place(film.place)
             view = opened.history.view_of(place.point)
             found = look_for(opened, view, place.path, film.content, keeps=not dry_run)

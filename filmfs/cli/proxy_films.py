@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from filmfs.archive import Archive
+from filmfs.archive.opening import lock_holder
 from filmfs.cli.common import Output
 from filmfs.cli.files import resolve
 from filmfs.control import refresh
@@ -50,7 +51,7 @@ def find_films(opened: Archive, places: Sequence[str], output: Output, *, waits:
         for place in places:
             _look(films, opened, place, is_alone=len(places) == 1)
         waiting = sum(each.is_waiting for each in films.unusable)
-        if not (waits and waiting) or time.monotonic() > until:
+        if not (waits and waiting and lock_holder(opened.root)) or time.monotonic() > until:
             return films
         if not is_told:
             output.remark(f"{counted(waiting, 'file')} being hashed, which is waited for")

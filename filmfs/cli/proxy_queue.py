@@ -53,9 +53,9 @@ def status(
 
     def lines() -> Iterator[str]:
         yield ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "the queue is empty"
-        newest = {job.content: job.number for job in jobs}
+        newest = set({(job.content, job.recipes): job.number for job in jobs}.values())
         for job in told:
-            if job["job"] not in newest.values():
+            if job["job"] not in newest and job["state"] not in OPEN:
                 continue  # what became of it later counts
             if job["state"] == "running" and progress is not None and progress.job == job["job"]:
                 share = 100 * progress.done // max(1, progress.total)

@@ -21,6 +21,7 @@ from filmfs.core.smpte import can_drop, exact_rate
 from filmfs.media.clipping import BLOCK, Clip, Run
 
 _LARGE = {b"RF64", b"BW64"}
+_UNKNOWN = range(0x7FFFF000, 1 << 32)  # lengths that those write who do not know it yet
 _CHUNKS_MAX, _CHUNK_MAX = 1000, 16 << 20
 _TIME_REFERENCE = 338  # in bext
 _DROPPED = {b"JUNK", b"FLLR", b"PAD ", b"ds64", b"data", b"fact", b"cue ", b"LIST", b"smpl", b"levl", b"peak", b"PEAK"}
@@ -152,7 +153,8 @@ def open_wave(source: ByteSource) -> Wave:
     for chunk in _chunks(source):
         if chunk.kind == b"data":
             if data is None:
-                data, promised = Run(chunk.body, min(chunk.length, source.size - chunk.body)), chunk.length
+                data = Run(chunk.body, min(chunk.length, source.size - chunk.body))
+                promised = data.length if chunk.length in _UNKNOWN else chunk.length
         elif chunk.kind == b"fmt " and not form:
             form = _body(source, chunk)
         elif chunk.kind not in _DROPPED:

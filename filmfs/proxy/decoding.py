@@ -175,9 +175,13 @@ def _decoded(
     """
     lenient = None
     was_torn, torn = False, set()
+    whole_from: int | None = None  # of an open group those that are shown before its first refer to the one before
     for packet in packets_of(reading, container, stream):
-        was_torn = reading.is_torn(packet) or (was_torn and not packet.is_keyframe)
-        if was_torn:
+        if reading.is_torn(packet):
+            was_torn = True
+        elif packet.is_keyframe:
+            was_torn, whole_from = False, packet.pts if was_torn else None
+        if was_torn or (whole_from is not None and packet.pts is not None and packet.pts < whole_from):
             torn.add(packet.pts)
         try:
             yield from ((frame, frame.is_corrupt or frame.pts in torn) for frame in packet.decode())

@@ -142,5 +142,6 @@ def look_at_packets(reading: Reading, container: InputContainer, stream: VideoSt
         if not times:
             raise BadMedia(f"FFmpeg cannot read its pictures: {error.strerror or error}") from None
     reading.raise_failure()
+    reading.raise_gaps()
     ordered = array("q", sorted(times))
     return Looked(ordered, keys, last, is_trusted and len(set(ordered)) == len(ordered))

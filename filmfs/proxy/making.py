@@ -7,7 +7,7 @@ finds there.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm
@@ -20,7 +20,7 @@ from filmfs.proxy.encoding import PicturePlan, SoundPlan, picture_times, plan_pi
 from filmfs.proxy.executors import Executor, Outcome
 from filmfs.proxy.fitting import shown_colours
 from filmfs.proxy.joining import SoundPart
-from filmfs.proxy.originals import Labels, Original
+from filmfs.proxy.originals import Labels, Original, Sound
 from filmfs.proxy.recipes import Recipe
 from filmfs.proxy.sources import Source, part_of
 from filmfs.proxy.stills import Still, StillKind, StillsPlan, choose_poster, finished_stills, plan_stills
@@ -215,18 +215,23 @@ def _collect(pieces: _Pieces, outcome: Outcome) -> None:
         pieces.damaged += result.facts["damaged"]
         pieces.signatures.update({int(number): tuple(s) for number, s in result.facts["signatures"].items()})
     elif isinstance(outcome.task, SoundTask):
-        lost: dict[int, float] = {}
-        for plan, file, track in zip(outcome.task.plans, result.files, result.facts["tracks"], strict=True):
+        tracks = list(zip(outcome.task.plans, result.files, result.facts["tracks"], strict=True))
+        for plan, file, track in tracks:
             pieces.sounds[plan] = file, track["padding"]
-            lost[plan.tracks[0].stream] = track["lost"] / plan.tracks[0].rate
             pieces.seconds = max(pieces.seconds, Fraction(track["samples"], plan.tracks[0].rate))
-        pieces.remarks += [
-            f"sound track {number + 1} lacks {seconds:.2f} s: they are silent"
-            for number, seconds in lost.items()
-            if seconds >= _LOST_TOLD_S
-        ]
+        pieces.remarks += _of_sounds({plan.tracks[0]: track for plan, _, track in tracks})
     elif isinstance(outcome.task, WaveformTask):
         (pieces.waveform,) = result.files
+
+
+def _of_sounds(tracks: Mapping[Sound, Mapping[str, int]]) -> Iterator[str]:
+    """What is not there of the original's tracks."""
+    for sound, track in tracks.items():
+        seconds = track["lost"] / sound.rate
+        if not track["samples"]:
+            yield f"nothing of sound track {sound.stream + 1} can be decoded: it is silent"
+        elif seconds >= _LOST_TOLD_S:
+            yield f"sound track {sound.stream + 1} lacks {seconds:.2f} s: they are silent"
 
 
 def _result(outcome: Outcome, pieces: _Pieces) -> Result:

@@ -122,7 +122,7 @@ def examine(opener: Opener) -> Original:
     """Looks at an original.
 
     Raises BadMedia when FFmpeg knows nothing that it could be, or when it has no frames; DiskFailure where it cannot be
-    read.
+    read. Where the reading mends that, it is raised only if every packet must be looked at.
     """
     reading = Reading.of(opener)
     with opened(reading) as container:
@@ -307,6 +307,7 @@ def _counted(
     except av.FFmpegError as error:
         reading.raise_failure(error)
     reading.raise_failure()
+    reading.raise_gaps()
     if not times:
         raise BadMedia("none of its pictures can be decoded")
     known = [time for time in times if time is not None]

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import av
 
-from filmfs.core.errors import BadMedia, DiskFailure, FilmFSError, from_os_error
+from filmfs.core.errors import BadMedia, Corrupt, DiskFailure, FilmFSError, from_os_error
 
 Opener = Callable[[], str | BinaryIO]
 """Gives what PyAV can open: a path, an address, or a file that can be sought."""
@@ -54,6 +54,11 @@ class Reading:
             raise failure
         if isinstance(error, UNREADABLE):
             raise DiskFailure(f"{_DOING}: {error.strerror or error}")
+
+    def raise_gaps(self) -> None:
+        """Raises DiskFailure if it was mended: for what must be known of all bytes."""
+        if self._holes:
+            raise DiskFailure(f"{_DOING}: some of it cannot be read, without which it cannot be known")
 
     def refuse(self, error: "av.FFmpegError") -> FilmFSError:
         """What it means that FFmpeg does not open it."""
@@ -136,7 +141,7 @@ class _Mended(_File):
             wanted = min(most, end - self._at)
             try:
                 data = self._zeros(wanted) or self._read(wanted)
-            except (OSError, FilmFSError):
+            except (OSError, DiskFailure, Corrupt):
                 if wanted > _BLOCK:
                     most = _BLOCK  # some of it can be read
                     continue

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from filmfs.core.errors import BadMedia, BadTimecode, FilmFSError, from_os_error
+from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, DiskFailure, FilmFSError, from_os_error
 from filmfs.core.smpte import label_of
 from filmfs.media.images import is_density, read_image_rate, read_image_time
 from filmfs.media.openexr import is_whole, read_header
@@ -23,6 +23,7 @@ from filmfs.proxy.decoding import Shown, Span
 from filmfs.proxy.displaying import Display, Meaning
 from filmfs.proxy.originals import Colours, Labels, Original, Picture, colours_of, examine, matrix_of
 from filmfs.proxy.primaries import Matrix, to_bt709
+from filmfs.proxy.reading import Reading
 from filmfs.proxy.sources import FrameFiles, Source
 from filmfs.store.containers import FileBytes
 
@@ -42,14 +43,22 @@ _CODECS = {
 }
 
 
-def examine_source(source: Source) -> Original:
-    """Looks at an original of any kind. Raises BadMedia."""
-    return examine_frames(source) if isinstance(source, FrameFiles) else examine(source.open)
+_UNREADABLE = (BadMedia, DiskFailure, Corrupt)
 
 
-def examine_frames(source: FrameFiles) -> Original:
+def examine_source(source: Source, *, is_lenient: bool = False) -> Original:
+    """Looks at an original of any kind. Raises BadMedia, and DiskFailure where bytes that it takes cannot be read.
+
+    `is_lenient`: as far as it can be known without these (see originals.examine).
+    """
+    if isinstance(source, FrameFiles):
+        return examine_frames(source, is_lenient=is_lenient)
+    return examine(Reading(source.open, mends=is_lenient))
+
+
+def examine_frames(source: FrameFiles, *, is_lenient: bool = False) -> Original:
     """Looks at an image sequence by the first frame that can be decoded. Raises BadMedia when it finds none."""
-    number, data, image = _first(source)
+    number, data, image = _first(source, _UNREADABLE if is_lenient else (BadMedia,))
     name = f"image.{image.codec}"
     rate = source.rate or read_image_rate(FileBytes(BytesIO(data)), name) or _RATE
     count = source.frames[-1][0] - source.first + 1
@@ -76,7 +85,7 @@ def examine_frames(source: FrameFiles) -> Original:
     return Original(picture, (), labels=Labels(_timecode(data, name, rate, number - source.first)))
 
 
-def _first(source: FrameFiles) -> tuple[int, bytes, "_Image"]:
+def _first(source: FrameFiles, passed_over: tuple[type[FilmFSError], ...]) -> tuple[int, bytes, "_Image"]:
     if not source.frames:
         raise BadMedia("there are no frames")
     why: list[str] = []
@@ -84,7 +93,7 @@ def _first(source: FrameFiles) -> tuple[int, bytes, "_Image"]:
         try:
             data = _bytes(file)
             return number, data, _decoded(data)
-        except BadMedia as error:
+        except passed_over as error:
             why.append(f"frame {number} {error}")
     raise BadMedia(f"no frame can be decoded: {why[0]}")
 
@@ -111,7 +120,7 @@ class FramesDecoder:
         self._source = source
         self._size = picture.width, picture.height
         self._display = Display()
-        self._passed_over = FilmFSError if is_lenient else BadMedia
+        self._passed_over = _UNREADABLE if is_lenient else (BadMedia,)
 
     def close(self) -> None:
         """Nothing stays open."""

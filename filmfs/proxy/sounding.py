@@ -184,7 +184,11 @@ class _Encoder:
             self._encode(self._size)
 
     def end(self) -> None:
-        """No more comes."""
+        """No more comes. Of a track of which nothing came there is a little silence, so that it is there."""
+        if not self._starts:
+            for number, part in self._parts.items():
+                self._starts[number] = 0
+                part.extend(bytes(self._size * self._channels * self._width))
         if self._starts:
             for track in self._parts:
                 self._starts.setdefault(track, min(self._starts.values()))

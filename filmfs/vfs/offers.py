@@ -79,7 +79,7 @@ class Offers:
         self.derived = Derived(archive.contents, partial(made_of, self._history, archive.contents))
         self.folders = Folders()
         self.proxies = ProxyFiles(archive, self.derived)
-        self.proxy_folders = ProxyFolders(archive, self.proxies)
+        self.proxy_folders = ProxyFolders(archive, self.proxies, makes=makes_proxies)
         self._handles = handles
         self._permissions = 0
         self.requests = ProxyRequests(archive, spaces, self.proxies, is_on=makes_proxies)
@@ -107,6 +107,7 @@ class Offers:
             view = self._spaces.view(space)
             if not self.may_be(space, directory, name) or view.find(directory, name) is not None:
                 return None
+            self.requests.raise_if_being_made(space, directory, name)
             folder = self._folder_asked(space, view, directory, name)
             if folder is not None:
                 # Every path into the folder comes through here: its children are looked at when they are asked for.
@@ -114,10 +115,9 @@ class Offers:
                 if is_file and self.folders.is_fresh(folder.key, folder.state) and self._are_others(folder.key, view):
                     self.folders.forget(folder.key)
                 work = self._before_children(folder, view, patient=patient)
-                if work is None and folder.is_around:
-                    held = self.folders.held(folder.key)
-                    return self.requests.before_sequence(space, view, folder.key.file, held, name)
-                return work
+                if work is not None or not folder.is_around:
+                    return work
+                return self.requests.before_sequence(space, view, directory, self.folders.held(folder.key), name)
             asked = self._clip_asked(space, view, directory, name)
             if asked is None:
                 return self.requests.before(space, view, directory, name)

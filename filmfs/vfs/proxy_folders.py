@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from filmfs.archive import Archive
-from filmfs.archive.footage import sequence_at
+from filmfs.archive.footage import Footage, Unusable, sequence_at
 from filmfs.archive.library import Trees
 from filmfs.core.errors import NotFound
 from filmfs.core.ids import ContentId, FileId
@@ -31,17 +31,18 @@ _SEQUENCE = "proxies of a sequence"
 class ProxyFolders:
     """Those of a mount. Owned by the thread that owns the tree, but for what builds them."""
 
-    def __init__(self, archive: Archive, proxies: ProxyFiles) -> None:
+    def __init__(self, archive: Archive, proxies: ProxyFiles, *, makes: bool) -> None:
+        """`makes`: names of proxies that are not there yet mean something too."""
         self._database = archive.database
-        self._proxies = proxies
+        self._proxies, self._makes = proxies, makes
 
     def asked(self, space: Space, view: View, directory: FileId, name: str, permissions: int) -> FolderAsked | None:
         """What a name in a directory asks for."""
         count = self._proxies.count()
         state = State(None, view.entry_changes, permissions, count)
+        if not count and (name in FOLDERS or not self._makes):
+            return None
         if name in FOLDERS:
-            if not count:
-                return None
             build = partial(self._editorial, directory=directory, kind=name)
             return FolderAsked(FolderKey(space, directory, name), state, view.get_inode(directory), build)
         sequence = self._proxies.sequence_asked(view, directory, name)
@@ -121,7 +122,9 @@ class ProxyFolders:
             inode = view.get_inode(directory)
             name = shown(inode.links[0][1]) if inode.links else ""
             footage = sequence_at(view, directory, name)
-            if footage is None:
+            if isinstance(footage, Unusable) and footage.is_waiting:
+                return Held({}, is_whole=False)
+            if not isinstance(footage, Footage):
                 raise NotFound(f"{name} is no image sequence")
             children = {
                 f"{name}.{proxy.label}{proxy.suffix}".encode(errors="surrogateescape"): _as_child(proxy)

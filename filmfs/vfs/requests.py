@@ -29,6 +29,7 @@ class ProxyRequests:
         self._spaces, self._proxies = spaces, proxies
         self._queue = ProxyQueue(archive) if is_on else None
         self._jobs: dict[tuple[ContentId, str], int] = {}
+        self._sequences: dict[tuple[Space, FileId, bytes], tuple[ContentId, str]] = {}
         self.asked_for: Callable[[], None] = lambda: None  # called in any thread when there is a new job
 
     def before(self, space: Space, view: View, directory: FileId, name: bytes) -> Work | None:
@@ -42,11 +43,23 @@ class ProxyRequests:
         return self._before(space, view, wanted.entry.file, wanted.content, wanted.recipe, name)
 
     def before_sequence(self, space: Space, view: View, directory: FileId, held: Held, name: bytes) -> Work | None:
-        """The same for a proxy of the image sequence that a directory is."""
-        if self._queue is None or held.sequence is None or name in held.children:
+        """The same for a proxy of an image sequence, which a directory beside it is."""
+        of = self._proxies.sequence_asked(view, directory, name.decode(errors="surrogateescape"))
+        if self._queue is None or of is None or held.sequence is None or name in held.children:
             return None
+        if BranchId(space) not in self._history.table.branches:
+            return None  # whoever works through the queue finds sequences by their branch
         recipe = self._proxies.wanted_of(held.sequence, name)
-        return self._before(space, view, directory, held.sequence, recipe, name) if recipe is not None else None
+        if recipe is None:
+            return None
+        self._sequences[space, directory, name] = held.sequence, recipe
+        return self._before(space, view, of, held.sequence, recipe, name)
+
+    def raise_if_being_made(self, space: Space, directory: FileId, name: bytes) -> None:
+        """Raises BeingMade for a proxy of a sequence that is: quickly, however many frames that has."""
+        job = self._jobs.get(self._sequences.get((space, directory, name), (ContentId(b""), "")))
+        if job is not None and self._queue is not None and self._queue.is_open(job):
+            raise BeingMade(f"{shown(name)} is being made; see: filmfs proxy status")
 
     def _before(
         self, space: Space, view: View, file: FileId, content: ContentId, recipe: str, name: bytes

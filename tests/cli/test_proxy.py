@@ -311,6 +311,44 @@ def test_frames_of_a_sequence_that_are_missing_are_told_apart_from_damaged_ones(
     ]
 
 
+def test_those_that_are_there_are_made_again(tmp_path: Path, card: Path) -> None:
+    drive = Drive(tmp_path)
+    drive.filmfs("add", card / "scene.mov")
+    drive.filmfs("proxy make", "main:", "--sizes", "thumbnail")
+    refused = answer("proxy", "make", drive.root, "main:", "--again", "--farm", "tcp://127.0.0.1:1")
+    assert refused.returncode == errors.NotFound.exit_code
+    (listed,) = drive.facts("proxy list", "main:")["films"]
+    assert [each["name"] for each in listed["proxies"]] == ["thumbnail"]
+    drive.filmfs("proxy make", "main:", "--sizes", "thumbnail", "--again", "--later")
+    assert drive.facts("proxy list", "main:")["films"][0]["proxies"] == []
+    (made,) = drive.facts("proxy make", "main:", "--sizes", "thumbnail")["films"]
+    assert [each["name"] for each in made["proxies"]] == ["thumbnail"]
+
+
+def test_a_directory_is_the_same_sequence_however_it_is_come_to(tmp_path: Path) -> None:
+    film = Numbered(size=(320, 180))
+    shot = tmp_path / "card" / "shot"
+    (shot / "cards").mkdir(parents=True)
+    for number in range(1, 5):
+        film.still(number, shot / f"plate.{number:04}.dpx")
+    (shot / "slate_01.jpg").write_bytes(b"a photograph")
+    (tmp_path / "card" / "day").mkdir()
+    for name in ("clap1.jpg", "slate2.jpg"):
+        (tmp_path / "card" / "day" / name).write_bytes(b"a photograph")
+    (tmp_path / "card" / "day" / "cards").mkdir()
+    film.write(tmp_path / "card" / "day" / "cards" / "a")
+    drive = Drive(tmp_path)
+    drive.filmfs("add", f"{tmp_path / 'card'}/")
+    for place, films in {
+        "main:": ["main:day/cards/a.mov", "main:shot"],
+        "main:shot": ["main:shot"],
+        "main:day": ["main:day/cards/a.mov"],
+    }.items():
+        assert [each["place"] for each in drive.facts("proxy make", place, "--dry-run")["films"]] == films
+    done = drive.facts("proxy make", "main:", "--sizes", "thumbnail")
+    assert [each["proxies"][0]["frames"] for each in done["films"]] == [50, 4]
+
+
 def test_a_worker_that_is_killed_costs_nothing_and_is_told(tmp_path: Path) -> None:
     drive = Drive(tmp_path)
     drive.filmfs("add", Numbered(frames=250, size=(1280, 720)).write(tmp_path / "long"))

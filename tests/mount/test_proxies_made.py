@@ -136,7 +136,7 @@ def test_making_ends_with_the_mount_and_the_next_goes_on(tmp_path: Path) -> None
     with drive.soundly():
         wait_until(lambda: drive.facts("proxy status")["running"] is not None, "the job to begin", 30)
     assert drive.facts("proxy status")["running"] is None
-    assert drive.facts("proxy status")["counts"] == {"running": 1}
+    assert drive.facts("proxy status")["counts"] == {"waiting": 1}
     with drive.soundly():
         wait_until(lambda: drive.facts("proxy status")["counts"] == {"done": 1}, "the job", 120)
         assert seen(drive.main / "long.thumbnail.mp4").numbers == tuple(range(250))

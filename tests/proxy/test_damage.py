@@ -72,6 +72,22 @@ def test_lost_sound_is_silence_and_what_follows_is_where_it_was(tmp_path: Path) 
             assert after.samples[0][-5000:-2000] == pytest.approx(before.samples[0][-5000:-2000], abs=1e-4)
 
 
+def test_sound_of_which_nothing_can_be_decoded_is_there_all_the_same(tmp_path: Path) -> None:
+    path = replace(SMALL, tracks=(Track("aac", "stereo"), Track())).write(tmp_path / "original")
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for at, size in packets:
+        data[at : at + size] = b"\xff" * size
+    path.write_bytes(data)
+    made = proxies(path, tmp_path)
+    assert made.remarks == ("nothing of sound track 1 can be decoded: it is silent",)
+    for rendition in made.renditions:
+        tracks = seen(rendition.path).tracks
+        assert len(tracks) == (2 if rendition.recipe.channels_max is None else 1)
+        assert not any(tracks[0].samples[0])
+
+
 def test_a_file_that_was_cut_off_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
     path = replace(SMALL, container={"movflags": "faststart"}).write(tmp_path / "original")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])

@@ -71,6 +71,7 @@ def test_pictures_that_cannot_be_read_fail_the_film_first_and_are_damage_at_last
     source = torn(path, "video", 30, 40, error)
     with pytest.raises(Corrupt if isinstance(error, Corrupt) else DiskFailure):
         making(source, tmp_path)
+    assert examine_source(source, is_lenient=True) == examine_source(OnDisk(str(path)))
     made = making(source, tmp_path, is_lenient=True)
     possible = near(path, source)
     assert set(range(31, 39)) <= set(made.damaged) <= possible
@@ -79,6 +80,17 @@ def test_pictures_that_cannot_be_read_fail_the_film_first_and_are_damage_at_last
         assert len(numbers) == 96
         intact = sorted({*range(96)} - set(made.damaged))
         assert [numbers[number] for number in intact] == intact
+
+
+def test_a_film_whose_first_picture_cannot_be_read_begins_with_the_next_that_can(tmp_path: Path) -> None:
+    path = replace(FILM, size=(1920, 1080), frames=12, tracks=()).write(tmp_path / "original")
+    source = replace(torn(path, "video", 0, 3, ERRORS[0]), first=MARGIN)  # its header is in the block before
+    original = examine_source(source, is_lenient=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    made = make("torn", source, original, ALL, InThisProcess(), str(work), is_lenient=True)
+    assert {0, 1, 2} <= set(made.damaged) <= near(path, source)
+    assert len(seen(Path(made.renditions[0].path)).numbers) == 12
 
 
 def test_sound_that_cannot_be_read_is_silence_and_is_told(tmp_path: Path) -> None:
@@ -103,17 +115,19 @@ def test_a_frame_of_a_sequence_that_cannot_be_read_is_damage_at_last(tmp_path: P
     for number in range(12):
         path = tmp_path / f"f.{number:04}.dpx"
         FILM.still(number, path)
-        is_torn = number == 5
+        is_torn = number in (0, 5)
         files.append((number, Torn(str(path), 0, 1 << 40, ERRORS[0]) if is_torn else OnDisk(str(path))))  # type: ignore[arg-type]
     source = FrameFiles(0, tuple(files))
     work = tmp_path / "work"
     work.mkdir()
-    original = examine_source(source)
+    with pytest.raises(DiskFailure):
+        examine_source(source)
+    original = examine_source(source, is_lenient=True)
     with pytest.raises(DiskFailure):
         make("torn", source, original, ALL, InThisProcess(), str(work))
     made = make("torn", source, original, ALL, InThisProcess(), str(work), is_lenient=True)
-    assert made.damaged == (5,)
-    assert seen(Path(made.renditions[0].path)).numbers == (0, 1, 2, 3, 4, 4, 6, 7, 8, 9, 10, 11)
+    assert made.damaged == (0, 5)
+    assert seen(Path(made.renditions[0].path)).numbers == (1, 1, 2, 3, 4, 4, 6, 7, 8, 9, 10, 11)
 
 
 @pytest.mark.parametrize("name", ["DNxHR.mxf", "MPEG-2.mkv"])
@@ -121,6 +135,8 @@ def test_a_film_whose_packets_must_be_counted_is_never_taken_for_a_shorter_one(n
     path = FILMS[name].write(tmp_path / "original")
     with pytest.raises(DiskFailure, match="reading the film: Input/output error"):
         examine_source(torn(path, "video", 30, 40, ERRORS[0]))
+    with pytest.raises(DiskFailure, match="some of it cannot be read"):
+        examine_source(torn(path, "video", 30, 40, ERRORS[0]), is_lenient=True)
     plain = examine_source(OnDisk(str(path))).picture
     assert plain is not None
     assert plain.frames == 96
