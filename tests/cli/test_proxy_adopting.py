@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from filmfs.core import errors
 from tests.drive import Drive, answer
 from tests.proxy.numbered import Numbered
 
@@ -74,7 +73,8 @@ def test_an_original_without_a_decoder_here_has_the_proxies_that_its_maker_made(
     (folder / "A001_C001.R3D").write_bytes(b"\0\0\1\0RED2" * 1000)
     drive.filmfs("add", f"{folder}/")
     done = answer("proxy", "make", drive.root, "main:A001_C001.R3D", "--json")
-    assert done.returncode == errors.LeftOut.exit_code
-    assert "no decoder here for RED's R3D" in json.loads(done.stdout)["films"][0]["message"]
+    assert done.returncode == 0
+    (made,) = json.loads(done.stdout)["films"][0]["proxies"]
+    assert made["adopted"] == "Proxy/A001_C001.mp4"
     (listed,) = drive.facts("proxy list", "main:A001_C001.R3D")["films"]
     assert [each["adopted"] for each in listed["proxies"]] == ["Proxy/A001_C001.mp4"]
