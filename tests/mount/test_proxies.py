@@ -6,13 +6,18 @@ import random
 import shutil
 import time
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
-from filmfs.proxy.recipes import EDITORIAL
+from filmfs.archive import Archive, Mode
+from filmfs.core.ids import ContentId
+from filmfs.proxy.recipes import EDITORIAL, PREVIEW
+from filmfs.store.database import Transaction
+from filmfs.store.derived import RENDITIONS, find_derived, put_derived, recipe_key
 from tests.drive import Drive, answer, run, wait_until
 from tests.mount.sealed import seal
 from tests.mount.syscalls import fails
@@ -275,12 +280,26 @@ def test_directories_are_copied_moved_and_removed_as_ever(drive: Drive, shoot: P
 
 
 def test_those_that_are_made_again_are_seen_at_once(drive: Drive, shoot: Path) -> None:
-    old = (shoot / "Proxy" / "A001.mov").read_bytes()
+    right = (shoot / "A001.editorial.mov").read_bytes()
+    preview = (shoot / "A001.preview.mp4").read_bytes()
+
+    def worsen(transaction: Transaction) -> None:
+        original = ContentId(bytes.fromhex(os.getxattr(shoot / "A001.mov", "user.filmfs.content").decode()))
+        made, other = (find_derived(transaction, original, recipe_key(each.identity)) for each in (EDITORIAL, PREVIEW))
+        assert made is not None
+        assert other is not None
+        transaction.delete(RENDITIONS, made.film.content)
+        wrong = replace(made, files=(replace(other.film, suffix=".mov"),))
+        put_derived(transaction, original, recipe_key(EDITORIAL.identity), wrong)
+
+    with Archive(drive.root, Mode.INGEST) as archive:
+        archive.database.transact(worsen)
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == preview
     plan = drive.facts("proxy make", f"main:{shoot.name}", "--again", "--dry-run")
     assert [each["make"] for each in plan["films"]] == [["thumbnail", "preview", "editorial"]]
     made = drive.facts("proxy make", f"main:{shoot.name}", "--again")
     assert [proxy["name"] for proxy in made["films"][0]["proxies"]] == ["thumbnail", "preview", "editorial"]
-    assert (shoot / "Proxy" / "A001.mov").read_bytes() == old
+    assert (shoot / "Proxy" / "A001.mov").read_bytes() == right
     assert sorted(os.listdir(shoot)) == sorted(["A001.mov", "notes.txt", *SIBLINGS])
 
 
