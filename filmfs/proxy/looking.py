@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from typing import Any
 
 import av
@@ -28,12 +29,14 @@ class Looked:
     """Times of pictures in the order in which they are shown, and of those with which decoding can begin.
 
     `last` is how long the last one is shown; all in the stream's time base. `is_trusted`: each picture has one.
+    `sizes` are those of the pictures' packets, in bytes.
     """
 
     times: "array[int]"
     keys: "array[int]"
     last: int
     is_trusted: bool
+    sizes: "array[int]"
 
     def starts(self, *, is_intra: bool) -> "array[int]":
         """The numbers of pictures with which decoding can begin."""
@@ -68,7 +71,10 @@ def _of_track(track: Track) -> Looked | None:
     times = table.shown_at(0, table.count)
     end = max(times, default=0) + 1 if edit.end is None else edit.end
     offset = int(delay) - edit.start
-    shown = array("q", sorted(time + offset for time in times if edit.start <= time < end))
+    sizes = repeat(table.size, table.count) if table.size else table.sizes(0, table.count)
+    pairs = zip(times, sizes, strict=True)
+    ordered = sorted((time + offset, size) for time, size in pairs if edit.start <= time < end)
+    shown = array("q", (time for time, _ in ordered))
     if delay.denominator != 1 or not shown or shown[0] != delay:
         return None
     keys = array("q", (times[index] + offset for index in table.syncs(0, table.count)))
@@ -76,7 +82,7 @@ def _of_track(track: Track) -> Looked | None:
         max(range(len(times)), key=times.__getitem__) if edit.end is None else list(times).index(shown[-1] - offset)
     )
     ((_, last),) = table.durations(latest, latest + 1)
-    return Looked(shown, keys, last, len(set(shown)) == len(shown))
+    return Looked(shown, keys, last, len(set(shown)) == len(shown), array("q", (size for _, size in ordered)))
 
 
 def _refuse_cut_off(track: Track, size: int) -> None:
@@ -121,7 +127,7 @@ def packets_of(reading: Reading, container: InputContainer, streams: Any) -> Ite
 
 def look_at_packets(reading: Reading, container: InputContainer, stream: VideoStream) -> Looked:
     """What the packets say. Raises BadMedia when there are none, DiskFailure when not all can be read."""
-    times, keys = array("q"), array("q")
+    times, sizes, keys = array("q"), array("q"), array("q")
     last, latest, is_trusted = 0, None, True
     try:
         for packet in container.demux(stream):
@@ -135,6 +141,7 @@ def look_at_packets(reading: Reading, container: InputContainer, stream: VideoSt
             if packet.is_discard:
                 continue
             times.append(packet.pts)
+            sizes.append(packet.size)
             if latest is None or packet.pts > latest:
                 latest, last = packet.pts, packet.duration or 0
     except av.FFmpegError as error:
@@ -143,5 +150,7 @@ def look_at_packets(reading: Reading, container: InputContainer, stream: VideoSt
             raise BadMedia(f"FFmpeg cannot read its pictures: {error.strerror or error}") from None
     reading.raise_failure()
     reading.raise_gaps()
-    ordered = array("q", sorted(times))
-    return Looked(ordered, keys, last, is_trusted and len(set(ordered)) == len(ordered))
+    pairs = sorted(zip(times, sizes, strict=True))
+    ordered = array("q", (time for time, _ in pairs))
+    is_trusted = is_trusted and len(set(ordered)) == len(ordered)
+    return Looked(ordered, keys, last, is_trusted, array("q", (size for _, size in pairs)))

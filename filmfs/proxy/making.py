@@ -154,7 +154,7 @@ def _tasks(
     if original.picture is not None:
         spans = _spans(original, pictures, workers)
         threads = min(_THREADS_MAX, max(1, workers // len(spans)))  # where a film cannot be split
-        for span in sorted(spans, key=lambda span: -span.count):  # a long one that comes last is waited for
+        for span in sorted(spans, key=lambda span: -span.effort):  # a long one that comes last is waited for
             end = span.first + span.count
             tasks.append(
                 PictureTask(

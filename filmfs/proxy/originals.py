@@ -16,11 +16,12 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
-from filmfs.proxy.looking import look_at_packets, look_at_tables, refuse_cut_off_sound
+from filmfs.proxy.looking import Looked, look_at_packets, look_at_tables, refuse_cut_off_sound
 from filmfs.proxy.reading import Opener, Reading
 
 _LOOKED_AT = 1  # pictures that are decoded to see what they are
 _LOOKED_AT_IN_DOUBT = 12
+_LOOKED_FOR, _FAR = 16, 2  # groups in which one is looked for that takes so many times fewer bytes
 _INTRA = {
     "prores",
     "dnxhd",
@@ -57,7 +58,8 @@ class Picture:
 
     `times` are in `time_base` seconds, as FFmpeg tells them; `starts` numbers those with which decoding can begin, so
     that all after them can be decoded. `is_counted`: their times are of no use for finding them, so they are decoded
-    from the first one on and numbered. `last` is how long the last one is shown, in `time_base`.
+    from the first one on and numbered. `last` is how long the last one is shown, in `time_base`. `sizes` are how many
+    bytes each takes; there are none where all are taken to be alike.
     """
 
     stream: int
@@ -77,6 +79,7 @@ class Picture:
     has_alpha: bool
     turned: tuple[int, ...] | None = None  # a display matrix, nine numbers
     is_counted: bool = False
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
 
     @property
     def frames(self) -> int:
@@ -85,7 +88,7 @@ class Picture:
 
     def without_times(self) -> "Picture":
         """The same for who has a span of its own: with the first picture's time alone."""
-        return replace(self, times=self.times[:1], starts=array("q"))
+        return replace(self, times=self.times[:1], starts=array("q"), sizes=array("q"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +206,8 @@ def _picture(reading: Reading, container: "av.container.InputContainer", stream:
         raise BadMedia("it has no frames")
     if container.format.name == "mxf":
         _refuse_gaps(stream, len(looked.times))
-    seen = _first_pictures(reading, container, stream, _LOOKED_AT) if is_sure else None
+    starts = looked.starts(is_intra=context.name in _INTRA)
+    seen = _one_picture(reading, container, stream, looked, starts) if is_sure else None
     if seen is None or not seen.decoded:  # its packets are through; or the first is one that an edit list leaves out
         with opened(reading) as again:
             seen = _first_pictures(reading, again, again.streams.video[number], _LOOKED_AT_IN_DOUBT)
@@ -216,7 +220,6 @@ def _picture(reading: Reading, container: "av.container.InputContainer", stream:
         with opened(reading) as again:
             times = _counted(reading, again, again.streams.video[number], stream)
     rate, is_steady = _pace(times, stream)
-    starts = array("q", [0]) if is_counted else looked.starts(is_intra=context.name in _INTRA)
     return Picture(
         number,
         context.name,
@@ -228,13 +231,14 @@ def _picture(reading: Reading, container: "av.container.InputContainer", stream:
         is_steady,
         Fraction(stream.time_base or 1),
         times,
-        starts,
+        array("q", [0]) if is_counted else starts,
         looked.last or round(1 / rate / Fraction(stream.time_base or 1)),
         colours_of(first),
         seen.is_interlaced or context.field_order not in _PROGRESSIVE,
         any(component.is_alpha for component in first.format.components),
         matrix_of(first),
         is_counted,
+        array("q") if is_counted else looked.sizes,
     )
 
 
@@ -261,6 +265,21 @@ class _Seen:
             return True
         promised = list(times[: len(self.decoded)])
         return self.decoded == promised or (None not in self.decoded and set(self.decoded) <= set(times))
+
+
+def _one_picture(
+    reading: Reading,
+    container: "av.container.InputContainer",
+    stream: VideoStream,
+    looked: Looked,
+    starts: "array[int]",
+) -> _Seen:
+    """The first, or one near it that takes far fewer bytes: of an encoder's first pictures some take a second."""
+    least = min(starts[:_LOOKED_FOR], key=looked.sizes.__getitem__)
+    if _FAR * looked.sizes[least] < looked.sizes[0]:
+        with suppress(av.FFmpegError):
+            container.seek(looked.times[least], stream=stream)
+    return _first_pictures(reading, container, stream, _LOOKED_AT)
 
 
 def _first_pictures(

@@ -1,5 +1,6 @@
 """Proxies are in step with their originals: every picture, every time, the time code, the sound to the sample."""
 
+import random
 import subprocess
 from dataclasses import replace
 from fractions import Fraction
@@ -8,7 +9,9 @@ from pathlib import Path
 import av
 import pytest
 
+from filmfs.proxy import originals
 from filmfs.proxy.looking import look_at_packets, look_at_tables
+from filmfs.proxy.originals import Colours
 from filmfs.proxy.reading import Reading
 from filmfs.proxy.recipes import EDITORIAL_H264, EDITORIAL_PRORES, Recipe
 from tests.proxy.making import proxies
@@ -168,3 +171,35 @@ def test_tables_say_what_the_packets_do(name: str, tmp_path: Path) -> None:
     with av.open(path) as container:
         stream = container.streams.video[0]
         assert look_at_tables(lambda: path, stream) == look_at_packets(Reading(lambda: path), container, stream)
+
+
+class Loud(Numbered):
+    """Its first pictures are noise, which takes many bytes."""
+
+    def picture(self, number: int) -> "av.VideoFrame":
+        frame = super().picture(number)
+        if number < self.group:
+            plane = frame.planes[0]
+            plane.update(random.Random(number).randbytes(plane.buffer_size))
+        return frame
+
+
+def test_an_original_is_the_same_by_whichever_picture_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = Loud(".mp4", "libx264", "yuv420p", options={"crf": "12", "bf": "2"}, tracks=(), shape=Fraction(4, 3))
+    path = str(film.write(tmp_path / "original"))
+    by_a_small_one = originals.examine(lambda: path)
+    decoded = []
+    monkeypatch.setattr(originals, "_FAR", 1 << 30)
+    monkeypatch.setattr(originals, "colours_of", lambda frame: decoded.append(frame.pts) or Colours())
+    by_the_first = originals.examine(lambda: path)
+    assert replace(by_a_small_one, picture=None) == replace(by_the_first, picture=None)
+    assert by_a_small_one.picture is not None
+    assert by_the_first.picture is not None
+    assert replace(by_a_small_one.picture, colours=Colours()) == by_the_first.picture
+    monkeypatch.undo()
+    monkeypatch.setattr(originals, "colours_of", lambda frame: decoded.append(frame.pts) or Colours())
+    originals.examine(lambda: path)
+    first, small = decoded
+    assert first == by_the_first.picture.times[0] < small

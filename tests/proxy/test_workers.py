@@ -2,8 +2,9 @@
 
 import os
 import signal
+from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from filmfs.core.errors import BadMedia, Corrupt
 from filmfs.proxy.decoding import plan_spans
 from filmfs.proxy.executors import Local, Outcome
-from filmfs.proxy.originals import examine
+from filmfs.proxy.originals import Colours, Picture, examine
 from filmfs.proxy.packets import Coded, PacketReader, PacketWriter
 from filmfs.proxy.sources import OnDisk
 from filmfs.proxy.tasks import Result
@@ -87,9 +88,35 @@ def test_spans_are_no_shorter_than_it_is_worth_and_end_together(frames: int, wor
     spans = plan_spans(picture, 240, 1, 0, workers)
     assert all(span.count >= 12 for span in spans[:-1])
     ends = [0] * workers
-    for span in sorted(spans, key=lambda span: -span.count):
+    for span in sorted(spans, key=lambda span: -span.effort):
         ends[ends.index(min(ends))] += span.count
     assert max(ends) <= max(18, frames / workers + 12)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_end_together_where_some_pictures_take_far_more_bytes(workers: int) -> None:
+    sizes = array("q", [4_000_000] * 48 + [100_000] * 432)
+    picture = replace(_film(480), sizes=sizes)
+    spans = plan_spans(picture, 240, 24, 0, workers)
+    done = [0] * workers
+    for span in sorted(spans, key=lambda span: -span.effort):
+        done[done.index(min(done))] += sum(sizes[span.first : span.first + span.count])
+    assert max(done) <= 1.1 * max(sum(sizes) / workers, sum(sizes[:24]))
+
+
+def test_spans_of_pictures_of_one_size_are_those_of_pictures_whose_sizes_nobody_knows() -> None:
+    alike = replace(_film(480), sizes=array("q", [70_000] * 480))
+    cuts = [[span.first for span in plan_spans(film, 240, 24, 0, 3)] for film in (_film(480), alike)]
+    assert cuts[0] == cuts[1]
+
+
+def _film(frames: int) -> Picture:
+    rate = Fraction(24)
+    numbers = array("q", range(frames))
+    colours = Colours()
+    return Picture(
+        0, "h264", "yuv420p", 640, 360, None, rate, True, 1 / rate, numbers, numbers[::24], 1, colours, False, False
+    )
 
 
 def test_what_an_earlier_run_finished_is_not_made_again(tmp_path: Path) -> None:
