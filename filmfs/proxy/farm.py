@@ -33,7 +33,10 @@ _FETCH_S = 60.0
 
 @dataclass(slots=True)
 class _Sent:
-    """A task on its way. `frames`: of how many the caller was told; `heard`: when a worker last told something."""
+    """A task on its way. `frames`: of how many the caller was told; `heard`: when a worker last told something.
+
+    `others`: the workers that it was offered to, if not to all.
+    """
 
     task: PictureTask | SoundTask | WaveformTask
     tries: int = _TRIES
@@ -42,6 +45,7 @@ class _Sent:
     future: Any = None
     address: str = ""
     heard: float | None = None  # None: no worker has begun
+    others: tuple[str, ...] = ()
 
 
 class _Killed(BadMedia):
@@ -98,8 +102,12 @@ class Farm:
     @property
     def workers(self) -> int:
         """See Executor."""
+        return max(1, sum(self._threads().values()))
+
+    def _threads(self) -> dict[str, int]:
+        """Of each worker that there is, by its address."""
         try:
-            return max(1, sum(map(int, self._client.nthreads().values())))
+            return {str(address): int(threads) for address, threads in self._client.nthreads().items()}
         except OSError as error:
             raise Stale(f"the Dask scheduler at {self._address} answers no more: {error}") from error
 
@@ -127,6 +135,7 @@ class Farm:
             while waiting or flying or suspects:
                 if suspects and not waiting and not flying:
                     waiting.append(suspects.popleft())
+                waiting.extend(self._stranded(flying))
                 room = self.workers * _AHEAD - len(flying) if waiting else 0
                 for _ in range(min(room, len(waiting))):
                     self._send(waiting.popleft(), flying)
@@ -147,7 +156,8 @@ class Farm:
 
     def _send(self, sent: _Sent, flying: dict[str, _Sent]) -> None:
         key = f"{type(sent.task).__name__}-{uuid.uuid4().hex}"
-        others = [each for each in self._client.nthreads() if each != sent.address] if sent.address else []
+        known = self._threads() if sent.address else ()
+        others = sent.others = tuple(each for each in known if each != sent.address)
         sent.heard = None
         sent.future = self._client.submit(
             carry_out,
@@ -163,6 +173,16 @@ class Farm:
         )
         flying[key] = sent
         sent.future.add_done_callback(lambda _: self._heard.put((key, "", None)))
+
+    def _stranded(self, flying: dict[str, _Sent]) -> list[_Sent]:
+        """Tasks that were offered to workers that are all gone: when these were the last ones, Dask (2026.8) keeps such
+        a task for them for ever. They are taken back, to be offered to all."""
+        offered = {key: sent for key, sent in flying.items() if sent.others and sent.heard is None}
+        there = set(self._threads()) if offered else set()
+        stranded = [key for key, sent in offered.items() if there.isdisjoint(sent.others)]
+        for key in stranded:
+            flying[key].future.cancel()
+        return [replace(flying.pop(key), address="", others=()) for key in stranded]
 
     def _outcomes(
         self, flying: dict[str, _Sent], folder: str, advance: Callable[[int], None]

@@ -97,6 +97,23 @@ def test_a_task_that_kills_workers_has_failed_and_the_others_go_on(workers: Farm
     assert outcomes == {name: Result((name,), {"done": True}) for name in ("good0", "good1", "good2", "good3")}
 
 
+class _Patient(Farm):
+    """Gives a task that was lost to another worker as soon as there is one."""
+
+    def _send(self, sent: Any, flying: Any) -> None:
+        if sent.address:
+            wait_for(lambda: set(self._client.nthreads()) - {sent.address})
+        super()._send(sent, flying)
+
+
+def test_a_task_whose_only_other_worker_dies_is_not_waited_for_forever(tmp_path: Path) -> None:
+    tasks = [Harmful("bad", "kills its worker", 99, str(tmp_path))]
+    with farm(tmp_path, 1) as address, _Patient(address, timeout_s=30, silence_s=1.0) as workers:
+        (outcome,) = _run(workers, tasks, tmp_path)
+    assert isinstance(outcome.result, BadMedia)
+    assert str(outcome.result) == "several workers died while they had it"
+
+
 @pytest.mark.parametrize("what", ["crashes", "hangs"])
 def test_a_process_that_is_lost_costs_a_try_and_no_worker(what: str, workers: Farm, tmp_path: Path) -> None:
     once, always = Harmful("once", what, 1, str(tmp_path)), Harmful("always", what, 99, str(tmp_path))
