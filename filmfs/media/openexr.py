@@ -1,19 +1,27 @@
-"""OpenEXR files by their headers ("OpenEXR File Layout"): attributes, channels, whether all of the picture is there.
+"""OpenEXR files by their headers ("OpenEXR File Layout"): attributes, channels, where the lines of the picture are.
 
 magic, version and flags
 for each part its attributes (name, type, size, value), and a zero; one zero more where there may be several parts
 for each part where its chunks begin (64 bits each, in no order; 0 where the chunk was never written)
 chunks: with several parts the part's number; line or tile; length; data
+data of lines: for each line, for each channel in the header's order, its numbers; compressed where that is shorter
 """
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
 
 MAGIC = b"\x76\x2f\x31\x01"
 _TILED, _DEEP, _PARTS = 0x200, 0x800, 0x1000
 _NAME_MAX, _ATTRIBUTES_MAX, _PARTS_MAX, _CHANNELS_MAX = 256, 10_000, 1000, 10_000
 _CHANNEL = 16  # bytes after its name
+_LINES = {0: 1, 2: 1, 3: 16}  # of a chunk, by how it is compressed: not at all, ZIPS, ZIP
+_BYTES = {0: 4, 1: 2, 2: 4}  # of a number: unsigned, half, float
+_HALF = 1
+_SIDE_MAX, _POINTS_MAX, _ROW_MAX = 1 << 16, 1 << 28, 1 << 24
+_SHAPE_MAX = 255  # as FFmpeg has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,35 @@ class Header:
                     if wanted <= {name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == layer}:
                         return part, layer
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Lines from `first` on (0 is the uppermost), and where their data is in the file."""
+
+    first: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A picture whose red, green and blue are halves, in chunks of `rows` lines; the last may have fewer.
+
+    `offsets` say where in a line red, green and blue begin; `shape` is that of a pixel, None where it is not said.
+    """
+
+    width: int
+    height: int
+    rows: int
+    row_bytes: int
+    offsets: tuple[int, int, int]
+    chunks: tuple[Chunk, ...]
+    shape: Fraction | None
+
+    def rows_of(self, chunk: Chunk) -> int:
+        """How many lines a chunk has."""
+        return min(self.rows, self.height - chunk.first)
 
 
 def attribute_at(data: bytes, at: int) -> tuple[bytes, bytes, int, int] | None:
@@ -96,11 +133,82 @@ def is_whole(data: bytes, header: Header) -> bool:
     return at > header.end
 
 
+def find_lines(data: bytes, header: Header, layer: str = "") -> Lines | None:
+    """Where the lines of a layer's colours are; None where the file is of another kind.
+
+    Of this kind are files of one part, without tiles, compressed by ZIP, ZIPS or not, whose window of data is all that
+    is displayed, where every channel has each point; and each line must be in one chunk that lies in the file.
+    """
+    if header.flags & (_PARTS | _TILED | _DEEP):
+        return None
+    said = dict(_attributes(data))
+    try:
+        left, top, right, bottom = struct.unpack("<4i", said[b"dataWindow"])
+        (shape,) = struct.unpack("<f", said.get(b"pixelAspectRatio", bytes(4)))
+        rows = _LINES[said[b"compression"][0]]
+        numbers = list(_numbers(said[b"channels"]))
+        at, begins = 0, {}
+        for name, kind, across, down in numbers:
+            if (across, down) != (1, 1):
+                return None
+            begins[name] = kind, at
+            at += _BYTES[kind] * (right - left + 1)
+        colours = [begins[f"{layer}.{name}" if layer else name] for name in "RGB"]
+    except (struct.error, KeyError, IndexError):
+        return None
+    width, height = right - left + 1, bottom - top + 1
+    is_sane = 0 < width <= _SIDE_MAX and 0 < height <= _SIDE_MAX and width * height <= _POINTS_MAX and at <= _ROW_MAX
+    if not is_sane or said.get(b"displayWindow") != said[b"dataWindow"] or {kind for kind, _ in colours} != {_HALF}:
+        return None
+    chunks = _chunks(data, header.end, top, height, rows)
+    offsets = tuple(offset for _, offset in colours)
+    return None if chunks is None else Lines(width, height, rows, at, offsets, chunks, _shape(shape))  # type: ignore[arg-type]
+
+
+def _chunks(data: bytes, at: int, top: int, height: int, rows: int) -> tuple[Chunk, ...] | None:
+    """Those of a table that begins somewhere, by their lines; None unless each is there once."""
+    count = -(-height // rows)
+    if at + 8 * count > len(data):
+        return None
+    chunks = []
+    for begins in struct.unpack_from(f"<{count}Q", data, at):
+        if not at + 8 * count <= begins <= len(data) - 8:
+            return None
+        line, size = struct.unpack_from("<2i", data, begins)
+        if size < 0 or begins + 8 + size > len(data):
+            return None
+        chunks.append(Chunk(line - top, begins + 8, begins + 8 + size))
+    chunks.sort(key=lambda chunk: chunk.first)
+    return tuple(chunks) if [chunk.first for chunk in chunks] == list(range(0, height, rows)) else None
+
+
+def _shape(said: float) -> Fraction | None:
+    return Fraction(said).limit_denominator(_SHAPE_MAX) or None if isfinite(said) and 0 < said <= _SHAPE_MAX else None
+
+
+def _attributes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Those of the first part: their names and values."""
+    at = 8
+    for _ in range(_ATTRIBUTES_MAX):
+        attribute = attribute_at(data, at)
+        if attribute is None:
+            return
+        name, _, start, at = attribute
+        yield name, data[start:at]
+
+
 def _channels(value: bytes) -> Iterator[str]:
+    return (name for name, *_ in _numbers(value))
+
+
+def _numbers(value: bytes) -> Iterator[tuple[str, int, int, int]]:
+    """Channels: the name, the kind of number, and of how many points across and down each has one."""
     at = 0
     for _ in range(_CHANNELS_MAX):
         end = value.find(b"\0", at, at + _NAME_MAX)
         if end <= at:
             return
-        yield value[at:end].decode("utf-8", "replace")
+        name = value[at:end].decode("utf-8", "replace")
         at = end + 1 + _CHANNEL
+        kind, _, across, down = struct.unpack_from("<4i", value.ljust(at, b"\0"), end + 1)
+        yield name, kind, across, down

@@ -7,7 +7,7 @@ bytes say. `displaying` says what becomes of scene light and of densities.
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
 from typing import BinaryIO
@@ -18,7 +18,8 @@ from av.video.codeccontext import VideoCodecContext
 from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, DiskFailure, FilmFSError, from_os_error
 from filmfs.core.smpte import label_of
 from filmfs.media.images import is_density, read_image_rate, read_image_time
-from filmfs.media.openexr import is_whole, read_header
+from filmfs.media.openexr import find_lines, is_whole, read_header
+from filmfs.proxy import inflating
 from filmfs.proxy.decoding import Shown, Span
 from filmfs.proxy.displaying import Display, Meaning
 from filmfs.proxy.originals import Colours, Labels, Original, Picture, colours_of, examine, matrix_of
@@ -198,10 +199,15 @@ def _decoded(data: bytes) -> _Image:
     codec = next((name for magic, name in _CODECS.items() if data.startswith(magic)), None)
     if codec is None:
         raise BadMedia("is no EXR, DPX, TIFF, PNG or JPEG image")
-    options = {"err_detect": "explode"} if codec in _STRICT else {}
-    matrix = None
     if codec == "exr":
-        options, matrix = _colours_of_exr(data)
+        return _decoded_exr(data)
+    image = _by_ffmpeg(data, codec, {"err_detect": "explode"} if codec in _STRICT else {})
+    if codec == "dpx" and is_density(data):
+        return replace(image, meaning=Meaning.DENSITY)
+    return image
+
+
+def _by_ffmpeg(data: bytes, codec: str, options: dict[str, str]) -> _Image:
     context = av.CodecContext.create(codec, "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count, context.options = 1, options
@@ -211,18 +217,13 @@ def _decoded(data: bytes) -> _Image:
         raise BadMedia(f"cannot be decoded: {error.strerror or error}") from None
     if not frames or frames[0].is_corrupt:
         raise BadMedia("cannot be decoded")
-    frame, meaning = frames[0], Meaning.CODED
-    if codec == "exr":
-        meaning = Meaning.LIGHT
-    elif codec == "dpx" and is_density(data):
-        meaning = Meaning.DENSITY
+    frame = frames[0]
     if frame.format.name.startswith("gray"):  # decoders do not say so of all files
         frame.color_range = _FULL
-    return _Image(codec, frame, meaning, context.sample_aspect_ratio or None, matrix)
+    return _Image(codec, frame, Meaning.CODED, context.sample_aspect_ratio or None, None)
 
 
-def _colours_of_exr(data: bytes) -> tuple[dict[str, str], Matrix | None]:
-    """Options for the decoder, and how its light becomes BT.709's. Raises BadMedia also for chunks that are missing."""
+def _decoded_exr(data: bytes) -> _Image:
     header = read_header(data)
     if header is None or not is_whole(data, header):
         raise BadMedia("is not whole")
@@ -231,5 +232,9 @@ def _colours_of_exr(data: bytes) -> tuple[dict[str, str], Matrix | None]:
         names = ", ".join(name for names in header.channels for name in names)
         raise BadMedia(f"has no colours, only {names}")
     part, layer = found
+    matrix = to_bt709(header.chromaticities[part])
+    lines = find_lines(data, header, layer) if inflating.can_take() else None
+    if lines is not None:
+        return _Image("exr", inflating.picture(data, lines), Meaning.LIGHT, lines.shape, matrix)
     options = {"part": str(part), **({"layer": layer} if layer else {})}
-    return options, to_bt709(header.chromaticities[part])
+    return replace(_by_ffmpeg(data, "exr", options), meaning=Meaning.LIGHT, matrix=matrix)

@@ -1,7 +1,7 @@
-"""The optional C extensions that shrink planes of pictures and look their points up in tables.
+"""The optional C extensions that shrink planes of pictures, look their points up, and take OpenEXR's lines apart.
 
 FFmpeg's libraries do the same at several times the cost. Where they are missing, or FILMFS_NATIVE=off says so,
-`shrink_plane` and `look_up_plane` are None.
+`shrink_plane`, `look_up_plane`, `add_up` and `take_lines` are None.
 """
 
 import importlib
@@ -46,6 +46,36 @@ class LookUpPlane(Protocol):
         """
 
 
+class AddUp(Protocol):
+    """Bytes from their differences."""
+
+    def __call__(self, data: Any, /) -> None:
+        """In place: each byte becomes the sum of those up to it, less 128 for each before it."""
+
+
+class TakeLines(Protocol):
+    """One channel's halves of some lines."""
+
+    def __call__(
+        self,
+        source: Any,
+        row_bytes: int,
+        offset: int,
+        is_split: bool,
+        target: Any,
+        stride: int,
+        width: int,
+        first: int,
+        rows: int,
+        /,
+    ) -> None:
+        """Fills `rows` lines of a target, from `first` on, with the `width` halves that begin at `offset` of each line.
+
+        `is_split`: the lower bytes of all lines come before all upper ones. Raises ValueError when source or target is
+        smaller than that.
+        """
+
+
 def _load(module: str, name: str) -> Any:
     if os.environ.get("FILMFS_NATIVE") == "off":
         return None
@@ -57,3 +87,5 @@ def _load(module: str, name: str) -> Any:
 
 shrink_plane: ShrinkPlane | None = _load("_halving", "shrink_plane")
 look_up_plane: LookUpPlane | None = _load("_looking_up", "look_up_plane")
+add_up: AddUp | None = _load("_lines", "add_up")
+take_lines: TakeLines | None = _load("_lines", "take_lines")
