@@ -35,10 +35,11 @@ def adopt(archive: Archive, view: View, path: bytes, content: ContentId, *, keep
     Of an original that cannot be read here the name alone decides. Without `keeps` it only looks.
     """
     proxies = Proxies(archive)
-    original = _examined(proxies, content, shown(path.rpartition(b"/")[2]))
+    lying = list(_lying(view, tuple(shown(part) for part in path.split(b"/"))))
+    original = _examined(proxies, content, shown(path.rpartition(b"/")[2])) if lying else None
     found: list[Candidate] = []
     taken: set[str] = set()
-    for place, entry in _lying(view, tuple(shown(part) for part in path.split(b"/"))):
+    for place, entry in lying:
         inode = view.get_inode(entry.file)
         if not isinstance(inode.content, bytes) or inode.content == content:
             continue

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from filmfs.archive.adopting import adopt, adopt_itself
+from filmfs.archive.ahead import Ahead
 from filmfs.archive.footage import footage_at
 from filmfs.archive.opening import Archive, Mode, lock_holder
 from filmfs.archive.proxies import Made, Proxies
@@ -72,10 +73,10 @@ class ProxyWork:
 
         Raises Busy while another process works, and NoSpace or ReadOnly, after which the job waits again.
         """
-        with working(self._archive.root):
+        with working(self._archive.root), Ahead(self._archive) as ahead:
             self._resume()
             while (job := self._take()) is not None:
-                yield self._carry_out(job, executor, begun, advance)
+                yield self._carry_out(job, executor, ahead, begun, advance)
 
     def _resume(self) -> None:
         """Jobs of a process that went wait again."""
@@ -97,10 +98,15 @@ class ProxyWork:
         return self._archive.database.transact(change)
 
     def _carry_out(
-        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
+        self,
+        job: Job,
+        executor: Executor,
+        ahead: Ahead,
+        begun: Callable[[Job, int], None],
+        advance: Callable[[int], None],
     ) -> Job:
         try:
-            made = self._make(job, executor, begun, advance)
+            made = self._make(job, executor, ahead, begun, advance)
         except _Cancelled:
             self._proxies.drop_pieces(job.content)
             return self._end(job, JobState.CANCELLED)
@@ -116,7 +122,12 @@ class ProxyWork:
         return self._end(replace(job, damaged=len(made.damaged), remarks=made.remarks), JobState.DONE)
 
     def _make(
-        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
+        self,
+        job: Job,
+        executor: Executor,
+        ahead: Ahead,
+        begun: Callable[[Job, int], None],
+        advance: Callable[[int], None],
     ) -> Made:
         book = self._archive.settings.recipes
         wanted = [book[name] for name in job.recipes if name in book]
@@ -126,7 +137,9 @@ class ProxyWork:
         missing = self._proxies.missing(job.content, wanted)
         if not missing or self._proxies.is_proxy(job.content) or self._proxies.is_only_adopted(job.content, job.name):
             return Made({})
-        original = self._proxies.examine(job.content, job.name, source, is_lenient=_is_last(job))
+        original = ahead.take(job) if source is None else None
+        original = original or self._proxies.examine(job.content, job.name, source, is_lenient=_is_last(job))
+        ahead.look()
         frames = frames_of_work(original)
         begun(job, frames)
         teller = _Teller(self._archive.root, job.number, frames)

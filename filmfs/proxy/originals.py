@@ -20,7 +20,7 @@ from filmfs.proxy.looking import Looked, look_at_packets, look_at_tables, refuse
 from filmfs.proxy.reading import Opener, Reading
 
 _LOOKED_AT = 1  # pictures that are decoded to see what they are
-_LOOKED_AT_IN_DOUBT = 12
+_LOOKED_AT_IN_DOUBT, _LOOKED_AT_IF_INTRA = 12, 2
 _LOOKED_FOR, _FAR = 16, 2  # groups in which one is looked for that takes so many times fewer bytes
 _INTRA = {
     "prores",
@@ -206,11 +206,13 @@ def _picture(reading: Reading, container: "av.container.InputContainer", stream:
         raise BadMedia("it has no frames")
     if container.format.name == "mxf":
         _refuse_gaps(stream, len(looked.times))
-    starts = looked.starts(is_intra=context.name in _INTRA)
+    is_intra = context.name in _INTRA
+    starts = looked.starts(is_intra=is_intra)
     seen = _one_picture(reading, container, stream, looked, starts) if is_sure else None
     if seen is None or not seen.decoded:  # its packets are through; or the first is one that an edit list leaves out
         with opened(reading) as again:
-            seen = _first_pictures(reading, again, again.streams.video[number], _LOOKED_AT_IN_DOUBT)
+            most = _LOOKED_AT_IF_INTRA if is_intra else _LOOKED_AT_IN_DOUBT
+            seen = _first_pictures(reading, again, again.streams.video[number], most)
     if not seen.decoded:
         raise BadMedia("none of its first pictures can be decoded")
     first = seen.first

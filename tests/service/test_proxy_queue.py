@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from filmfs.archive import Archive, Mode
+from filmfs.archive.ahead import Ahead
 from filmfs.archive.proxies import Proxies
 from filmfs.archive.proxying import ProxyWork
 from filmfs.archive.queue import ProxyQueue, progress_of, working
@@ -80,10 +82,27 @@ def test_a_film_that_is_none_fails_once_and_the_rest_goes_on(archive: Archive) -
     assert "cannot read it" in next(each for each in queue.jobs() if each.name == "broken.mov").error
 
 
+def test_what_is_next_is_looked_at_while_another_is_made(archive: Archive) -> None:
+    film, other, broken = (job(archive, name) for name in ("film0.mov", "film1.mov", "broken.mov"))
+    with Ahead(archive) as ahead:
+        ahead.look()  # nothing is next
+        assert ahead.take(film) is None
+        ProxyQueue(archive).add([film, replace(broken, priority=-1)])
+        ahead.look()
+        assert ahead.take(film) == Proxies(archive).examine(film.content, film.name)
+        assert ahead.take(film) is None  # what was taken is another's no more
+        ahead.look()
+        assert ahead.take(other) is None
+        (number, _) = (each.number for each in ProxyQueue(archive).jobs())
+        ProxyQueue(archive).cancel([number])
+        ahead.look()
+        assert ahead.take(broken) is None  # it is met when its turn comes
+
+
 def test_trouble_that_may_pass_is_tried_again(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     queue, tries = ProxyQueue(archive), []
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         tries.append(1)
         raise DiskFailure("the disk is asleep")
 
@@ -95,7 +114,7 @@ def test_trouble_that_may_pass_is_tried_again(archive: Archive, monkeypatch: pyt
 
 
 def test_a_full_disk_stops_the_queue_and_costs_no_try(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise NoSpace("the disk is full")
 
     monkeypatch.setattr(Proxies, "examine", fail)
