@@ -146,23 +146,34 @@ def find_lines(data: bytes, header: Header, layer: str = "") -> Lines | None:
         left, top, right, bottom = struct.unpack("<4i", said[b"dataWindow"])
         (shape,) = struct.unpack("<f", said.get(b"pixelAspectRatio", bytes(4)))
         rows = _LINES[said[b"compression"][0]]
-        numbers = list(_numbers(said[b"channels"]))
-        at, begins = 0, {}
-        for name, kind, across, down in numbers:
-            if (across, down) != (1, 1):
-                return None
-            begins[name] = kind, at
-            at += _BYTES[kind] * (right - left + 1)
-        colours = [begins[f"{layer}.{name}" if layer else name] for name in "RGB"]
-    except (struct.error, KeyError, IndexError):
+        width, height = right - left + 1, bottom - top + 1
+        row_bytes, offsets = _halves(said[b"channels"], layer, width)
+    except (struct.error, KeyError, IndexError, _Other):
         return None
-    width, height = right - left + 1, bottom - top + 1
-    is_sane = 0 < width <= _SIDE_MAX and 0 < height <= _SIDE_MAX and width * height <= _POINTS_MAX and at <= _ROW_MAX
-    if not is_sane or said.get(b"displayWindow") != said[b"dataWindow"] or {kind for kind, _ in colours} != {_HALF}:
+    is_sane = 0 < width <= _SIDE_MAX and 0 < height <= _SIDE_MAX and width * height <= _POINTS_MAX
+    if not is_sane or row_bytes > _ROW_MAX or said.get(b"displayWindow") != said[b"dataWindow"]:
         return None
     chunks = _chunks(data, header.end, top, height, rows)
-    offsets = tuple(offset for _, offset in colours)
-    return None if chunks is None else Lines(width, height, rows, at, offsets, chunks, _shape(shape))  # type: ignore[arg-type]
+    return None if chunks is None else Lines(width, height, rows, row_bytes, offsets, chunks, _shape(shape))
+
+
+class _Other(Exception):
+    """A file is of another kind."""
+
+
+def _halves(channels: bytes, layer: str, width: int) -> tuple[int, tuple[int, int, int]]:
+    """How many bytes a line has, and where red, green and blue begin in it. Raises KeyError and _Other."""
+    at, begins = 0, {}
+    for name, kind, across, down in _numbers(channels):
+        if (across, down) != (1, 1):
+            raise _Other
+        begins[name] = kind, at
+        at += _BYTES[kind] * width
+    before = f"{layer}." if layer else ""
+    red, green, blue = (begins[before + name] for name in "RGB")
+    if {red[0], green[0], blue[0]} != {_HALF}:
+        raise _Other
+    return at, (red[1], green[1], blue[1])
 
 
 def _chunks(data: bytes, at: int, top: int, height: int, rows: int) -> tuple[Chunk, ...] | None:
