@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heapreplace
-from itertools import accumulate, repeat
-from typing import Protocol
+from itertools import accumulate, product, repeat
+from typing import Any, Protocol
 
 import av
 from av.container import InputContainer
@@ -26,6 +26,7 @@ from filmfs.proxy.reading import Opener, Reading
 _VAIN_MAX = 6  # a span may have a sixth of its length decoded in vain before it
 _LEAST = 12  # frames of a span: each opens the original anew
 _POINTS_OF_BYTE = 12  # a byte takes as long to decode (25 ns ProRes, 75 ns CABAC) as so many points all else
+_AGAIN, _AGAIN_IF_INTRA = 3, Fraction(1, 2)  # mean pictures that a span costs besides: the key after it, new encoders
 _SHARE = Fraction(3, 4)  # of what is left, for all workers together
 _BACK_S = Fraction(1)  # how much earlier it is sought when the container went too far
 
@@ -94,7 +95,7 @@ class FFmpegDecoder:
 
     def _by_time(self, span: Span) -> Iterator[Shown]:
         times, at, latest = span.times, 0, None
-        for frame, is_damaged in self._frames(span.seek):
+        for frame, is_damaged in self._frames(span):
             if frame.pts is None:
                 continue
             if frame.pts < times[at]:
@@ -116,7 +117,7 @@ class FFmpegDecoder:
     def _by_number(self, span: Span) -> Iterator[Shown]:
         skipped = span.first - span.before
         at, latest = 0, None
-        for number, (frame, is_damaged) in enumerate(self._frames(None)):
+        for number, (frame, is_damaged) in enumerate(self._frames()):
             latest = frame
             if number < skipped:
                 continue
@@ -129,14 +130,15 @@ class FFmpegDecoder:
         for number in range(at, len(span.times)):
             yield Shown(number - span.before, latest, True)
 
-    def _frames(self, seek: int | None) -> Iterator[tuple["av.VideoFrame", bool]]:
-        """What is decoded from a picture on; None: from the beginning."""
+    def _frames(self, span: Span | None = None) -> Iterator[tuple["av.VideoFrame", bool]]:
+        """What is decoded for a span; None: from the beginning to the end."""
         begins = self._picture.times[0]
+        seek, times = (span.seek, span.times) if span is not None else (None, None)
         back = 0
         while True:
             wanted = None if seek is None else max(begins, seek - back)
             container, stream = self._at(wanted)
-            coming = _decoded(self._reading, container, stream)
+            coming = _decoded(self._reading, container, stream, times)
             first = next(coming, None)
             is_late = first is None or first[0].pts is None or (seek is not None and first[0].pts > seek)
             if not is_late or wanted is None or wanted == begins:
@@ -171,13 +173,17 @@ class FFmpegDecoder:
 
 
 def _decoded(
-    reading: Reading, container: InputContainer, stream: VideoStream
+    reading: Reading, container: InputContainer, stream: VideoStream, times: "array[int] | None"
 ) -> Iterator[tuple["av.VideoFrame", bool]]:
     """Pictures as they come, each with whether it is damaged; packets that cannot be decoded are passed over.
 
-    Those after a torn one are damaged too, up to one that can be decoded by itself.
+    Those after a torn one are damaged too, up to one that can be decoded by itself. It ends when the decoder was given
+    those of all `times`: one that reorders would ask for some packets more before it gives the last of them. Where none
+    of them can be decoded it goes on, to one that can be shown in their place.
     """
-    lenient = None
+    concealing = av.CodecContext.create("mjpeg", "r") if stream.codec_context.name == "mjpeg" else None
+    missing: set[int | None] = {None} if times is None else set(times)
+    has_some = False
     was_torn, torn = False, set()
     whole_from: int | None = None  # of an open group those that are shown before its first refer to the one before
     for packet in packets_of(reading, container, stream):
@@ -187,18 +193,41 @@ def _decoded(
             was_torn, whole_from = False, packet.pts if was_torn else None
         if was_torn or (whole_from is not None and packet.pts is not None and packet.pts < whole_from):
             torn.add(packet.pts)
+        if packet.pts is not None:
+            missing.discard(packet.pts)
+        frames: list[av.VideoFrame] = []
         try:
-            yield from ((frame, frame.is_corrupt or frame.pts in torn) for frame in packet.decode())
+            frames = packet.decode()
         except av.FFmpegError:
-            if stream.codec_context.name != "mjpeg" or not packet.size:
-                continue
-            lenient = lenient or av.CodecContext.create("mjpeg", "r")
-            try:
-                for frame in lenient.decode(packet):
-                    frame.pts = packet.pts
-                    yield frame, True
-            except av.FFmpegError:
-                continue
+            if concealing is not None and packet.size:
+                yield from ((frame, True) for frame in _concealed(concealing, packet))
+        if not missing and packet.size:
+            frames += _rest(stream)
+        has_some = has_some or bool(frames)
+        yield from ((frame, frame.is_corrupt or frame.pts in torn) for frame in frames)
+        if not missing and has_some:
+            return
+
+
+def _concealed(decoder: "av.CodecContext", packet: "av.Packet[Any]") -> list["av.VideoFrame"]:
+    """What a decoder that says nothing of damage makes of a packet."""
+    try:
+        frames: list[av.VideoFrame] = decoder.decode(packet)  # type: ignore[attr-defined]
+    except av.FFmpegError:
+        return []
+    for frame in frames:
+        frame.pts = packet.pts
+    return frames
+
+
+def _rest(stream: VideoStream) -> list["av.VideoFrame"]:
+    """What the decoder has still; it may be given more afterwards."""
+    try:
+        return stream.codec_context.decode(None)
+    except av.FFmpegError:
+        return []
+    finally:
+        stream.codec_context.flush_buffers()
 
 
 def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0, workers: int = 1) -> list[Span]:
@@ -206,10 +235,11 @@ def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0, wor
 
     A span begins where the least is decoded in vain before it: at a picture with which decoding can begin, or a few
     after it. Where nearly as much would be decoded in vain as the span is long, it is part of the one before. Spans
-    take the same effort, or less towards the end, whichever has `workers` be done earlier.
+    take the same effort, or less towards the end, and are rounded down or not: whichever has `workers` be done earlier.
     """
     efforts = _efforts(picture)
-    plans = [_cuts(picture, efforts, most, whole, workers, grows_less=grows_less) for grows_less in (True, False)]
+    shapes = product((True, False), (0, whole // 2))
+    plans = [_cuts(picture, efforts, most, whole, workers, beyond, grows_less=less) for less, beyond in shapes]
     spans = [_spans(picture, efforts, cuts, neighbours) for cuts in plans]
     return min(spans, key=lambda each: _time(each, workers))
 
@@ -221,15 +251,17 @@ def _efforts(picture: Picture) -> list[int]:
     return list(accumulate((points + _POINTS_OF_BYTE * size for size in sizes), initial=0))
 
 
-def _cuts(picture: Picture, efforts: list[int], most: int, whole: int, workers: int, *, grows_less: bool) -> list[int]:
-    """Where spans begin. `grows_less`: each has a part of what is left."""
+def _cuts(
+    picture: Picture, efforts: list[int], most: int, whole: int, workers: int, beyond: int, *, grows_less: bool
+) -> list[int]:
+    """Where spans begin. `grows_less`: each has a part of what is left; `beyond`: frames more before it is rounded."""
     total, at = picture.frames, 0
     cuts = [0]
     while not picture.is_counted:
         left = efforts[-1] - efforts[at]
         share = _SHARE * left / workers if grows_less and workers > 1 else Fraction(efforts[-1], workers)
         count = bisect_left(efforts, efforts[at] + share, at) - at
-        step = max(1, min(most, max(_LEAST, count)) // whole) * whole
+        step = max(1, min(most // whole, (max(_LEAST, count) + beyond) // whole)) * whole
         about = at + step
         if total - about <= step // 2:
             break
@@ -265,9 +297,11 @@ def _start(picture: Picture, frame: int) -> int:
 
 def _spans(picture: Picture, efforts: list[int], cuts: list[int], neighbours: int) -> list[Span]:
     spans = []
+    mean = Fraction(efforts[-1], max(1, picture.frames))
+    besides = int(mean * (_AGAIN_IF_INTRA if len(picture.starts) == picture.frames else _AGAIN))
     for first, end in zip(cuts, [*cuts[1:], picture.frames], strict=True):
         low, high = max(0, first - neighbours), min(picture.frames, end + neighbours)
         start = _start(picture, low)
-        effort = efforts[high] - efforts[start]
+        effort = efforts[high] - efforts[start] + besides
         spans.append(Span(first, picture.times[low:high], picture.times[start], first - low, high - end, effort=effort))
     return spans

@@ -38,6 +38,31 @@ def test_a_damaged_frame_is_shown_as_something_and_told(name: str, tmp_path: Pat
         assert [shown.numbers[number] for number in intact] == intact
 
 
+@pytest.mark.parametrize("number", [23, 47], ids=["in the middle", "the last"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_a_last_packet_that_cannot_be_decoded_costs_no_picture_that_waits(
+    codec: str, number: int, tmp_path: Path
+) -> None:
+    """Those before it in the order of decoding are shown after it."""
+    options = {"bf": "3", "g": "24", "preset": "veryfast", "x265-params": "log-level=none:open-gop=0:bframes=3"}
+    film = replace(SMALL, codec=codec, pixels="yuv420p", options=options, group=24)
+    path = film.write(tmp_path / "original")
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    lost = sorted(packet.pts for packet in packets).index(packets[number].pts)
+    with open(path, "r+b") as file:
+        file.seek(packets[number].pos)
+        file.write(b"\xff" * packets[number].size)
+    with Local(2) as workers:
+        made = proxies(path, tmp_path, executor=workers)
+    assert made.damaged == (lost,)
+    for rendition in made.renditions:
+        shown = seen(rendition.path)
+        assert [shown.numbers[each] for each in range(48) if each != lost] == [
+            each for each in range(48) if each != lost
+        ]
+
+
 @pytest.mark.parametrize("name", ["ProRes", "DNxHR", "MPEG-2", "H.264"])
 @pytest.mark.parametrize(("first", "end"), [(0, 60), (50, 110), (80, 144)])
 def test_a_damage_that_is_longer_than_a_worker_s_share_costs_its_own_frames_alone(

@@ -1,6 +1,8 @@
 """Workers: what several of them make is what one makes; one that dies or hangs costs a try and no frame."""
 
+import io
 import os
+import random
 import signal
 from array import array
 from collections.abc import Callable, Iterator
@@ -8,10 +10,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from filmfs.core.errors import BadMedia, Corrupt
-from filmfs.proxy.decoding import plan_spans
+from filmfs.proxy.decoding import FFmpegDecoder, plan_spans
 from filmfs.proxy.executors import Local, Outcome
 from filmfs.proxy.originals import Colours, Picture, examine
 from filmfs.proxy.packets import Coded, PacketReader, PacketWriter
@@ -102,6 +105,53 @@ def test_workers_end_together_where_some_pictures_take_far_more_bytes(workers: i
     for span in sorted(spans, key=lambda span: -span.effort):
         done[done.index(min(done))] += sum(sizes[span.first : span.first + span.count])
     assert max(done) <= 1.1 * max(sum(sizes) / workers, sum(sizes[:24]))
+
+
+@pytest.mark.parametrize("open_gop", ["0", "1"])
+def test_a_span_is_read_no_further_than_its_last_picture_takes(open_gop: str, tmp_path: Path) -> None:
+    path = tmp_path / "film.mov"
+    _write_noise(path, {"g": "12", "bf": "2", "x264-params": f"keyint=12:scenecut=0:open-gop={open_gop}"})
+    picture = examine(OnDisk(str(path)).open).picture
+    assert picture is not None
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    spans = plan_spans(picture, 12, 12)
+    assert len(spans) == 3
+    for span in spans[:2]:
+        last = max(number for number, packet in enumerate(packets) if packet.pts in span.times)
+        following = packets[last + 1]
+        assert following.pos is not None
+        assert following.size > 100_000
+        with _Recording(path) as file:
+            shown = list(FFmpegDecoder(lambda file=file: file, picture).pictures(span))
+            assert not any(each.is_damaged for each in shown)
+            assert [each.frame.pts for each in shown] == list(span.times)
+            assert file.furthest < following.pos + following.size // 2
+
+
+class _Recording(io.FileIO):
+    """Knows how far it was read."""
+
+    furthest = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.furthest = max(self.furthest, self.tell())
+        return data or b""
+
+
+def _write_noise(path: Path, options: dict[str, str]) -> None:
+    chance = random.Random(1)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=24, width=640, height=352, pix_fmt="yuv420p", options=options)
+        stream.options |= {"qp": "10", "preset": "ultrafast"}
+        for number in range(36):
+            frame = av.VideoFrame(640, 352, "yuv420p")
+            for plane in frame.planes:
+                plane.update(chance.randbytes(plane.buffer_size))
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def test_spans_of_pictures_of_one_size_are_those_of_pictures_whose_sizes_nobody_knows() -> None:
