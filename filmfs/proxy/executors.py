@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from filmfs.core.errors import BadMedia, FilmFSError, from_os_error
-from filmfs.proxy.tasks import Result, Task, done_before, tell
+from filmfs.proxy.tasks import Result, SoundTask, Task, done_before, tell
 
 _SILENCE_S = 120.0
 _LOADING_S, _ENDING_S = 120.0, 10.0
@@ -141,11 +141,15 @@ class _Worker:
 
 
 class Local:
-    """Processes of this machine, which give way to all others. They stay between runs; `close` ends them."""
+    """Processes of this machine, which give way to all others. They stay between runs; `close` ends them.
+
+    Where all cores are to work there is one more for sound: it would keep one waiting for the others at the end.
+    """
 
     def __init__(self, workers: int | None = None, *, silence_s: float = _SILENCE_S, nice: int = 10) -> None:
         """`workers` None: as many as this process may use cores. `silence_s`: how long one may tell nothing."""
         self.workers = workers or len(os.sched_getaffinity(0))
+        self._besides = 1 if self.workers >= len(os.sched_getaffinity(0)) > 1 else 0
         self._silence_s = silence_s
         self._nice = nice
         self._stem: _Stem | None = None
@@ -187,7 +191,7 @@ class Local:
     def _run(self, tasks: Iterable[Task], folder: str, advance: Callable[[int], None]) -> Iterator[Outcome]:
         waiting: deque[tuple[Task, int, tuple[str, ...]]] = deque((task, _TRIES, ()) for task in tasks)
         while waiting or any(worker.task is not None for worker in self._pool):
-            while waiting and (worker := self._idle()) is not None:
+            while waiting and (worker := self._idle(waiting[0][0])) is not None:
                 worker.task, worker.tries, worker.remarks = waiting.popleft()
                 worker.heard = time.monotonic()
                 _send(worker.socket, (worker.task, folder))
@@ -206,9 +210,14 @@ class Local:
                     continue
                 yield Outcome(ended, message, worker.remarks)
 
-    def _idle(self) -> _Worker | None:
-        idle = next((worker for worker in self._pool if worker.task is None), None)
-        return idle or (self._hire() if len(self._pool) < self.workers else None)
+    def _idle(self, task: Task) -> _Worker | None:
+        besides = self._besides if any(isinstance(each, SoundTask) for each in (task, *self._tasks())) else 0
+        if sum(1 for _ in self._tasks()) >= self.workers + besides:
+            return None
+        return next((worker for worker in self._pool if worker.task is None), None) or self._hire()
+
+    def _tasks(self) -> Iterator[Task]:
+        return (worker.task for worker in self._pool if worker.task is not None)
 
     def _hire(self) -> _Worker:
         try:

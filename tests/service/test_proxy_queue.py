@@ -23,7 +23,7 @@ from tests.drive import Drive, wait_until
 from tests.proxy.numbered import Numbered, seen
 
 SHORT = Numbered(codec="mjpeg", pixels="yuvj422p", is_full=True, frames=10, size=(512, 288))
-LONG = Numbered(codec="prores_aw", frames=250, size=(1280, 720))
+LONG = Numbered(codec="prores_aw", frames=600, size=(960, 540))
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_who_is_killed_loses_no_job_and_the_next_goes_on(tmp_path: Path) -> None
         content = queue.jobs()[0].content
         films = [made.film.content for made in Proxies(archive).all_of(content)]
         for film in films:
-            assert seen(archive.blobs.sealed_path(film)).numbers == tuple(number % 256 for number in range(250))
+            assert seen(archive.blobs.sealed_path(film)).numbers == tuple(number % 256 for number in range(600))
     drive.assert_sound()
 
 
