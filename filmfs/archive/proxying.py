@@ -204,13 +204,16 @@ def _is_last(job: Job) -> bool:
 
 def _damage(made: Made, source: Source | None) -> Iterator[str]:
     """Which frames are not what they should be, in words."""
-    missing = set()
-    if isinstance(source, FrameFiles):
-        missing = set(made.damaged) - {number - source.first for number, _ in source.frames}
-    for numbers, what in ((missing, "missing"), (set(made.damaged) - missing, "could not be decoded")):
+    damaged, missing = set(made.damaged), set[int]()
+    if isinstance(source, FrameFiles):  # told by the numbers in the names of its files
+        damaged = {number + source.first for number in damaged}
+        missing = damaged - {number for number, _ in source.frames}
+    for numbers, what in (
+        (missing, "missing ({}): the nearest one is shown instead"),
+        (damaged - missing, "damaged ({}): shown as far as it can be decoded, else as the nearest one"),
+    ):
         if numbers:
-            frames = f"{counted(len(numbers), 'frame')} {what} ({runs(sorted(numbers))})"
-            yield f"{frames}: the frame before is shown instead"
+            yield f"{counted(len(numbers), 'frame')} {what.format(runs(sorted(numbers)))}"
 
 
 def source_elsewhere(archive: Archive, job: Job) -> Source:

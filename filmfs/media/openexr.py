@@ -57,16 +57,17 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A picture whose red, green and blue are halves, in chunks of `rows` lines; the last may have fewer.
+    """A picture in chunks of `rows` lines; the last may have fewer.
 
-    `offsets` say where in a line red, green and blue begin; `shape` is that of a pixel, None where it is not said.
+    `offsets` say where in a line red, green and blue begin, where these are halves and all of the picture is there;
+    `shape` is that of a pixel, None where it is not said.
     """
 
     width: int
     height: int
     rows: int
     row_bytes: int
-    offsets: tuple[int, int, int]
+    offsets: tuple[int, int, int] | None
     chunks: tuple[Chunk, ...]
     shape: Fraction | None
 
@@ -136,8 +137,8 @@ def is_whole(data: bytes, header: Header) -> bool:
 def find_lines(data: bytes, header: Header, layer: str = "") -> Lines | None:
     """Where the lines of a layer's colours are; None where the file is of another kind.
 
-    Of this kind are files of one part, without tiles, compressed by ZIP, ZIPS or not, whose window of data is all that
-    is displayed, where every channel has each point; and each line must be in one chunk that lies in the file.
+    Of this kind are files of one part, without tiles, compressed by ZIP, ZIPS or not, where every channel has each
+    point; and each line must be in one chunk that lies in the file.
     """
     if header.flags & (_PARTS | _TILED | _DEEP):
         return None
@@ -151,8 +152,10 @@ def find_lines(data: bytes, header: Header, layer: str = "") -> Lines | None:
     except (struct.error, KeyError, IndexError, _Other):
         return None
     is_sane = 0 < width <= _SIDE_MAX and 0 < height <= _SIDE_MAX and width * height <= _POINTS_MAX
-    if not is_sane or row_bytes > _ROW_MAX or said.get(b"displayWindow") != said[b"dataWindow"]:
+    if not is_sane or row_bytes > _ROW_MAX:
         return None
+    if said.get(b"displayWindow") != said[b"dataWindow"]:
+        offsets = None
     chunks = _chunks(data, header.end, top, height, rows)
     return None if chunks is None else Lines(width, height, rows, row_bytes, offsets, chunks, _shape(shape))
 
@@ -161,7 +164,7 @@ class _Other(Exception):
     """A file is of another kind."""
 
 
-def _halves(channels: bytes, layer: str, width: int) -> tuple[int, tuple[int, int, int]]:
+def _halves(channels: bytes, layer: str, width: int) -> tuple[int, tuple[int, int, int] | None]:
     """How many bytes a line has, and where red, green and blue begin in it. Raises KeyError and _Other."""
     at, begins = 0, {}
     for name, kind, across, down in _numbers(channels):
@@ -170,10 +173,8 @@ def _halves(channels: bytes, layer: str, width: int) -> tuple[int, tuple[int, in
         begins[name] = kind, at
         at += _BYTES[kind] * width
     before = f"{layer}." if layer else ""
-    red, green, blue = (begins[before + name] for name in "RGB")
-    if {red[0], green[0], blue[0]} != {_HALF}:
-        raise _Other
-    return at, (red[1], green[1], blue[1])
+    red, green, blue = (begins.get(before + name, (None, 0)) for name in "RGB")
+    return at, (red[1], green[1], blue[1]) if {red[0], green[0], blue[0]} == {_HALF} else None
 
 
 def _chunks(data: bytes, at: int, top: int, height: int, rows: int) -> tuple[Chunk, ...] | None:

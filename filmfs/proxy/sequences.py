@@ -233,8 +233,10 @@ def _decoded_exr(data: bytes) -> _Image:
         raise BadMedia(f"has no colours, only {names}")
     part, layer = found
     matrix = to_bt709(header.chromaticities[part])
-    lines = find_lines(data, header, layer) if inflating.can_take() else None
-    if lines is not None:
+    lines = find_lines(data, header, layer)
+    if lines is not None and lines.offsets is not None and inflating.can_take():
         return _Image("exr", inflating.picture(data, lines), Meaning.LIGHT, lines.shape, matrix)
+    if lines is not None:
+        inflating.check(data, lines)
     options = {"part": str(part), **({"layer": layer} if layer else {})}
     return replace(_by_ffmpeg(data, "exr", options), meaning=Meaning.LIGHT, matrix=matrix)

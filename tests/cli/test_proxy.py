@@ -289,10 +289,10 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_pa
     drive.filmfs("add", path)
     done = answer("proxy", "make", drive.root, "main:wounded.mov", "--sizes", "editorial")
     assert done.returncode == errors.LeftOut.exit_code
-    assert "1 frame could not be decoded" in done.stdout
+    assert "1 frame damaged (12)" in done.stdout
     (proxy,) = drive.facts("proxy list", "main:wounded.mov")["films"][0]["proxies"]
     assert (proxy["frames"], proxy["damaged"]) == (30, 1)
-    assert "1 frame could not be decoded" in drive.filmfs("proxy status")
+    assert "1 frame damaged (12)" in drive.filmfs("proxy status")
 
 
 def test_frames_of_a_sequence_that_are_missing_are_told_apart_from_damaged_ones(tmp_path: Path) -> None:
@@ -306,8 +306,8 @@ def test_frames_of_a_sequence_that_are_missing_are_told_apart_from_damaged_ones(
     drive.filmfs("add", folder)
     told = json.loads(answer("proxy", "make", drive.root, "main:sh010", "--sizes", "thumbnail", "--json").stdout)
     assert told["films"][0]["remarks"] == [
-        "2 frames missing (3–4): the frame before is shown instead",
-        "1 frame could not be decoded (6): the frame before is shown instead",
+        "2 frames missing (4–5): the nearest one is shown instead",
+        "1 frame damaged (7): shown as far as it can be decoded, else as the nearest one",
     ]
 
 

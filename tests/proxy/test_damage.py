@@ -80,6 +80,26 @@ def test_a_damage_that_is_longer_than_a_worker_s_share_costs_its_own_frames_alon
         assert [shown.numbers[number] for number in range(144) if number not in lost] == sorted({*range(144)} - lost)
 
 
+@pytest.mark.parametrize("suffix", [".flv", ".mkv"])
+def test_of_a_film_that_was_cut_off_in_a_packet_all_others_are_shown(suffix: str, tmp_path: Path) -> None:
+    film = replace(SMALL, codec="libx264", pixels="yuv420p", options={"bf": "3", "preset": "veryfast"}, tracks=())
+    path = replace(film, suffix=suffix).write(tmp_path / "original")
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    order = [sorted(packet.pts for packet in packets).index(packet.pts) for packet in packets]
+    assert order != sorted(order)
+    for last in (21, 22, 23, 24):
+        cut = tmp_path / f"cut{last}{suffix}"
+        cut.write_bytes(path.read_bytes()[: packets[last].pos + packets[last].size // 2])
+        folder = tmp_path / str(last)
+        folder.mkdir()
+        made = proxies(cut, folder)
+        shown = seen(made.renditions[0].path).numbers
+        there = [number for number in order[:last] if number < len(shown)]
+        assert [shown[number] for number in there] == there
+        assert set(made.damaged).isdisjoint(there)
+
+
 def test_lost_sound_is_silence_and_what_follows_is_where_it_was(tmp_path: Path) -> None:
     path = replace(SMALL, tracks=(Track("aac", "stereo"),)).write(tmp_path / "original")
     with av.open(str(path)) as container:
