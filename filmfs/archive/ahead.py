@@ -15,18 +15,20 @@ from filmfs.store.jobs import Job, next_job
 
 
 class Ahead:
-    """Looks at one original at a time; `close` waits for it."""
+    """Looks at one original at a time, within `with`, whose end waits for it."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._thread = ThreadPoolExecutor(1, "examine")
+        self._thread: ThreadPoolExecutor
         self._next: tuple[Job, Future[Original]] | None = None
 
     def __enter__(self) -> "Ahead":
+        self._thread = ThreadPoolExecutor(1, "examine")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=True)
+        self._next = None
 
     def look(self) -> None:
         """Begins with what is next now."""

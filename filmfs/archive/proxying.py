@@ -62,6 +62,7 @@ class ProxyWork:
         self._archive = archive
         self._source_of = source_of
         self._proxies = Proxies(archive)
+        self._ahead = Ahead(archive)
 
     def run(
         self,
@@ -73,10 +74,10 @@ class ProxyWork:
 
         Raises Busy while another process works, and NoSpace or ReadOnly, after which the job waits again.
         """
-        with working(self._archive.root), Ahead(self._archive) as ahead:
+        with working(self._archive.root), self._ahead:
             self._resume()
             while (job := self._take()) is not None:
-                yield self._carry_out(job, executor, ahead, begun, advance)
+                yield self._carry_out(job, executor, begun, advance)
 
     def _resume(self) -> None:
         """Jobs of a process that went wait again."""
@@ -98,15 +99,10 @@ class ProxyWork:
         return self._archive.database.transact(change)
 
     def _carry_out(
-        self,
-        job: Job,
-        executor: Executor,
-        ahead: Ahead,
-        begun: Callable[[Job, int], None],
-        advance: Callable[[int], None],
+        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
     ) -> Job:
         try:
-            made = self._make(job, executor, ahead, begun, advance)
+            made = self._make(job, executor, begun, advance)
         except _Cancelled:
             self._proxies.drop_pieces(job.content)
             return self._end(job, JobState.CANCELLED)
@@ -122,12 +118,7 @@ class ProxyWork:
         return self._end(replace(job, damaged=len(made.damaged), remarks=made.remarks), JobState.DONE)
 
     def _make(
-        self,
-        job: Job,
-        executor: Executor,
-        ahead: Ahead,
-        begun: Callable[[Job, int], None],
-        advance: Callable[[int], None],
+        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
     ) -> Made:
         book = self._archive.settings.recipes
         wanted = [book[name] for name in job.recipes if name in book]
@@ -137,9 +128,9 @@ class ProxyWork:
         missing = self._proxies.missing(job.content, wanted)
         if not missing or self._proxies.is_proxy(job.content) or self._proxies.is_only_adopted(job.content, job.name):
             return Made({})
-        original = ahead.take(job) if source is None else None
+        original = self._ahead.take(job) if source is None else None
         original = original or self._proxies.examine(job.content, job.name, source, is_lenient=_is_last(job))
-        ahead.look()
+        self._ahead.look()
         frames = frames_of_work(original)
         begun(job, frames)
         teller = _Teller(self._archive.root, job.number, frames)

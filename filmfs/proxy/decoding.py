@@ -207,7 +207,6 @@ def _decoded(
         yield from ((frame, frame.is_corrupt or frame.pts in torn) for frame in frames)
         if not missing and has_some:
             return
-    yield from ((frame, frame.is_corrupt or frame.pts in torn) for frame in _rest(stream))  # of a file that was cut off
 
 
 def _concealed(decoder: "av.CodecContext", packet: "av.Packet[Any]") -> list["av.VideoFrame"]:
