@@ -22,6 +22,7 @@ from filmfs.core.ids import ContentId, identify
 from filmfs.core.models import MediaFile, ProxyFile, ProxyResolution
 from filmfs.core.smpte import shown_rate
 from filmfs.proxy.executors import Local
+from filmfs.proxy.harm import in_words
 from filmfs.proxy.making import Rendition, make
 from filmfs.proxy.originals import Labels, Original, examine
 from filmfs.proxy.recipes import RECIPES
@@ -54,10 +55,8 @@ def generate_on_disk(
     folder = output_dir or os.path.join(os.path.dirname(path), _EDITORS_FOLDER)
     with _work_in(folder) as work, Local(workers) as executor:
         making = make(path, OnDisk(path), original, recipes, executor, work)
-        for remark in making.remarks:
+        for remark in (*in_words(making.damaged, making.harmed), *making.remarks):
             log.warning("%s: %s", path, remark)
-        if making.damaged:
-            log.warning("%s: %d frames could not be decoded and repeat the one before", path, len(making.damaged))
         stem = os.path.splitext(os.path.basename(path))[0]
         return [
             _published(resolution, rendition, os.path.join(folder, _name(stem, resolution, rendition, output_dir)))

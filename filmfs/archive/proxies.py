@@ -50,6 +50,7 @@ class Made:
 
     proxies: dict[str, Derived]
     damaged: tuple[int, ...] = ()
+    harmed: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -139,7 +140,7 @@ class Proxies:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             shutil.rmtree(folder, ignore_errors=True)
-        return Made(proxies, making.damaged, making.remarks)
+        return Made(proxies, making.damaged, making.harmed, making.remarks)
 
     def drop_pieces(self, original: ContentId) -> None:
         """Removes what is left of work on an original that nobody will go on with."""
@@ -205,6 +206,8 @@ def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
         "seconds": float(rendition.seconds),
         "damaged": len(making.damaged),
         "damaged_frames": list(making.damaged[:_DAMAGED_TOLD]),
+        "harmed": len(making.harmed),
+        "harmed_frames": list(making.harmed[:_DAMAGED_TOLD]),
         "stills": {
             str(still.kind): {
                 "size": list(still.size),

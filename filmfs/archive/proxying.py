@@ -35,8 +35,8 @@ from filmfs.core.errors import (
     Usage,
 )
 from filmfs.core.paths import parse_place
-from filmfs.core.words import counted, runs
 from filmfs.proxy.executors import Executor, Local
+from filmfs.proxy.harm import in_words
 from filmfs.proxy.making import frames_of_work
 from filmfs.proxy.sources import FrameFiles, OnDisk, Source, open_content
 from filmfs.store.contents import find_map
@@ -115,7 +115,9 @@ class ProxyWork:
                 return self._end(job, JobState.WAITING, str(error))
             self._proxies.drop_pieces(job.content)
             return self._end(job, JobState.FAILED, str(error))
-        return self._end(replace(job, damaged=len(made.damaged), remarks=made.remarks), JobState.DONE)
+        return self._end(
+            replace(job, damaged=len(made.damaged) + len(made.harmed), remarks=made.remarks), JobState.DONE
+        )
 
     def _make(
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
@@ -199,12 +201,7 @@ def _damage(made: Made, source: Source | None) -> Iterator[str]:
     if isinstance(source, FrameFiles):  # told by the numbers in the names of its files
         damaged = {number + source.first for number in damaged}
         missing = damaged - {number for number, _ in source.frames}
-    for numbers, what in (
-        (missing, "missing ({}): the nearest one is shown instead"),
-        (damaged - missing, "damaged ({}): shown as far as it can be decoded, else as the nearest one"),
-    ):
-        if numbers:
-            yield f"{counted(len(numbers), 'frame')} {what.format(runs(sorted(numbers)))}"
+    return in_words(damaged - missing, made.harmed, missing)
 
 
 def source_elsewhere(archive: Archive, job: Job) -> Source:

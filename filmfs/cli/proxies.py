@@ -122,7 +122,7 @@ def make(
     what = [f"{counted(len(left_out), 'film')} of {count} could not be proxied"] if left_out else []
     if quiet and left_out:
         what = [f"{each['place']}: {each['message']}" for each in left_out]
-    what += [f"{counted(len(damaged), 'film')} had frames that could not be decoded"] if damaged else []
+    what += [f"{counted(len(damaged), 'film')} had damaged frames"] if damaged else []
     if what:
         raise LeftOut("; ".join(what), told=as_json)
 

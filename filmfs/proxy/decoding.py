@@ -2,6 +2,7 @@
 
 A picture that cannot be decoded is shown as the one before it, or the first that can be, and is said to be damaged; so
 is one that was decoded with errors. Whatever a decoder does, as many come out as the original shows, in its order.
+Those that may refer to a damaged one are known when all have come out: see `harm`.
 A decoder that makes smaller pictures than it read is another `Decoder`: what follows takes pictures of any size.
 """
 
@@ -19,6 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
+from filmfs.proxy.harm import Account
 from filmfs.proxy.looking import packets_of
 from filmfs.proxy.originals import Picture, opened
 from filmfs.proxy.reading import Opener, Reading
@@ -68,6 +70,9 @@ class Decoder(Protocol):
     def pictures(self, span: Span) -> Iterator[Shown]:
         """Raises BadMedia when there is none at all."""
 
+    def harmed(self) -> set[int]:
+        """The numbers of those that may be harmed by others, of the span of which all pictures were given last."""
+
 
 class FFmpegDecoder:
     """The whole picture, by FFmpeg. The original stays open until `close`: to open one may take as long as a second.
@@ -80,6 +85,8 @@ class FFmpegDecoder:
         self._picture = picture
         self._threads = threads
         self._container: InputContainer | None = None
+        self._account = Account()
+        self._numbers: dict[int, int] = {}  # of pictures, by the times that the decoder knows
 
     def close(self) -> None:
         """Lets the original go."""
@@ -93,8 +100,14 @@ class FFmpegDecoder:
             return self._by_number(span)
         return self._by_time(span)
 
+    def harmed(self) -> set[int]:
+        """See Decoder."""
+        times = self._account.harmed(self._numbers if self._picture.is_counted else None)
+        return {self._numbers[time] for time in times if time in self._numbers}
+
     def _by_time(self, span: Span) -> Iterator[Shown]:
         times, at, latest = span.times, 0, None
+        self._numbers = {time: number for number, time in enumerate(times, -span.before)}
         for frame, is_damaged in self._frames(span):
             if frame.pts is None:
                 continue
@@ -116,9 +129,11 @@ class FFmpegDecoder:
 
     def _by_number(self, span: Span) -> Iterator[Shown]:
         skipped = span.first - span.before
+        self._numbers = {}
         at, latest = 0, None
         for number, (frame, is_damaged) in enumerate(self._frames()):
             latest = frame
+            self._numbers[frame.pts or 0] = number - span.first
             if number < skipped:
                 continue
             if at == len(span.times):
@@ -138,7 +153,8 @@ class FFmpegDecoder:
         while True:
             wanted = None if seek is None else max(begins, seek - back)
             container, stream = self._at(wanted)
-            coming = _decoded(self._reading, container, stream, times)
+            self._account = Account()
+            coming = _decoded(self._reading, container, stream, self._account, begins, times)
             first = next(coming, None)
             is_late = first is None or first[0].pts is None or (seek is not None and first[0].pts > seek)
             if not is_late or wanted is None or wanted == begins:
@@ -173,40 +189,56 @@ class FFmpegDecoder:
 
 
 def _decoded(
-    reading: Reading, container: InputContainer, stream: VideoStream, times: "array[int] | None"
+    reading: Reading,
+    container: InputContainer,
+    stream: VideoStream,
+    account: Account,
+    begins: int,
+    times: "array[int] | None",
 ) -> Iterator[tuple["av.VideoFrame", bool]]:
     """Pictures as they come, each with whether it is damaged; packets that cannot be decoded are passed over.
 
-    Those after a torn one are damaged too, up to one that can be decoded by itself. It ends when the decoder was given
-    those of all `times`: one that reorders would ask for some packets more before it gives the last of them. Where none
-    of them can be decoded it goes on, to one that can be shown in their place.
+    Those of an edit list that are decoded and not shown come too, as far as they are before `begins`: they may be
+    damaged. It ends when the decoder was given those of all `times`: one that reorders would ask for some packets more
+    before it gives the last of them. Where none of them can be decoded it goes on, to one that can be shown in their
+    place. Without `times` pictures are counted: the time of each is the number of its packet.
     """
     concealing = av.CodecContext.create("mjpeg", "r") if stream.codec_context.name == "mjpeg" else None
     missing: set[int | None] = {None} if times is None else set(times)
     has_some = False
-    was_torn, torn = False, set()
-    whole_from: int | None = None  # of an open group those that are shown before its first refer to the one before
-    for packet in packets_of(reading, container, stream):
-        if reading.is_torn(packet):
-            was_torn = True
-        elif packet.is_keyframe:
-            was_torn, whole_from = False, packet.pts if was_torn else None
-        if was_torn or (whole_from is not None and packet.pts is not None and packet.pts < whole_from):
-            torn.add(packet.pts)
+    for number, packet in enumerate(packets_of(reading, container, stream)):
+        if packet.is_discard and packet.pts is not None and packet.pts < begins:
+            packet = _shown(packet)
+        if times is None and packet.size:
+            packet.pts = number
+        account.send(packet, stream)
         if packet.pts is not None:
             missing.discard(packet.pts)
         frames: list[av.VideoFrame] = []
         try:
-            frames = packet.decode()
+            frames = stream.codec_context.decode(packet)
         except av.FFmpegError:
+            if stream.codec_context.thread_count == 1:  # else it may be of one before it
+                account.spoil(packet)
             if concealing is not None and packet.size:
-                yield from ((frame, True) for frame in _concealed(concealing, packet))
+                account.spoil(packet)
+                frames = _concealed(concealing, packet)
+        if reading.is_torn(packet):
+            account.spoil(packet)
         if not missing and packet.size:
             frames += _rest(stream)
         has_some = has_some or bool(frames)
-        yield from ((frame, frame.is_corrupt or frame.pts in torn) for frame in frames)
+        account.receive(frames)
+        yield from ((frame, account.is_damaged(frame)) for frame in frames)
         if not missing and has_some:
             return
+
+
+def _shown(packet: "av.Packet[Any]") -> "av.Packet[Any]":
+    """The same without the mark that it is not to be shown."""
+    made = av.Packet(bytes(packet))
+    made.pts, made.dts, made.time_base, made.is_keyframe = packet.pts, packet.dts, packet.time_base, packet.is_keyframe
+    return made
 
 
 def _concealed(decoder: "av.CodecContext", packet: "av.Packet[Any]") -> list["av.VideoFrame"]:

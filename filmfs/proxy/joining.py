@@ -23,6 +23,7 @@ from filmfs.proxy.originals import Labels
 from filmfs.proxy.packets import Coded, PacketReader
 from filmfs.proxy.sounding import set_up_sound
 
+_MOVIE_TIMESCALE_LEAST = 1000
 _MOVIE_TIMESCALE_MAX = (1 << 31) - 1
 _FORMATS = {".mp4": "mp4", ".m4a": "mp4", ".mov": "mov"}
 
@@ -114,8 +115,8 @@ class _Extent:
 def _options(suffix: str, picture: PicturePlan | None, sounds: Sequence[SoundPart]) -> dict[str, str]:
     options = {} if suffix == ".mov" else {"movflags": "faststart"}  # players begin before they have all of it
     scale = lcm(*(part.plan.rate for part in sounds), *([picture.unit.denominator] if picture is not None else []))
-    if 1000 < scale <= _MOVIE_TIMESCALE_MAX:
-        options["movie_timescale"] = str(scale)  # so that the edit list is exact
+    if scale <= _MOVIE_TIMESCALE_MAX:  # so that the edit list is exact
+        options["movie_timescale"] = str(scale * max(1, -(-_MOVIE_TIMESCALE_LEAST // scale)))
     return options
 
 

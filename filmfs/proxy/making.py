@@ -50,10 +50,15 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """What came of an original: renditions, frames that could not be decoded, and what else there is to remark."""
+    """What came of an original: renditions, and what there is to remark.
+
+    Frames that are `damaged` could not be decoded, or not wholly; those that are `harmed` may show it, as they may
+    refer to them.
+    """
 
     renditions: tuple[Rendition, ...]
     damaged: tuple[int, ...] = ()
+    harmed: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -69,6 +74,7 @@ class _Pieces:
     sounds: dict[SoundPlan, tuple[str, int]] = field(default_factory=dict)  # files, and how much padding each has
     seconds: Fraction = Fraction(0)  # of the longest sound track
     damaged: list[int] = field(default_factory=list)
+    harmed: list[int] = field(default_factory=list)
     signatures: dict[int, tuple[int, ...]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -130,7 +136,7 @@ def make(
         )
         for number, recipe in enumerate(recipes)
     )
-    return Making(made, tuple(sorted(pieces.damaged)), tuple(pieces.remarks))
+    return Making(made, tuple(sorted(pieces.damaged)), tuple(sorted(pieces.harmed)), tuple(pieces.remarks))
 
 
 def frames_of_work(original: Original) -> int:
@@ -213,6 +219,7 @@ def _collect(pieces: _Pieces, outcome: Outcome) -> None:
         pieces.spans[first], pieces.kept[first] = result.files[:packets], result.files[packets:]
         pieces.lights.update({int(number): light for number, light in result.facts["lights"].items()})
         pieces.damaged += result.facts["damaged"]
+        pieces.harmed += result.facts.get("harmed", ())  # earlier versions left none
         pieces.signatures.update({int(number): tuple(s) for number, s in result.facts["signatures"].items()})
     elif isinstance(outcome.task, SoundTask):
         tracks = list(zip(outcome.task.plans, result.files, result.facts["tracks"], strict=True))
@@ -269,7 +276,7 @@ def _still_tasks(identity: str, stills: Mapping[int, StillsPlan], pieces: _Piece
     kept = [files for _, files in sorted(pieces.kept.items())]
     for at, (number, plan) in enumerate(stills.items()):
         lights = {candidate: pieces.lights[candidate] for candidate in plan.candidates}
-        poster = choose_poster(lights, pieces.damaged) if lights else None
+        poster = choose_poster(lights, [*pieces.damaged, *pieces.harmed]) if lights else None
         candidates = tuple(files[2 * at] for files in kept)
         tiles = tuple(files[2 * at + 1] for files in kept)
         tasks[number] = StillsTask(identity, plan, poster, candidates, tiles)

@@ -133,13 +133,15 @@ def examine(opener: Opener) -> Original:
         sounds = tuple(_sound(number, each) for number, each in enumerate(container.streams.audio))
         if stream is None and not sounds:
             raise BadMedia("there is neither a picture nor sound in it")
-        zero = Fraction(0)
-        if not container.format.name.startswith(_QUICKTIME) and container.start_time is not None:
-            zero = Fraction(container.start_time, av.time_base)
         if container.format.name == "wav":
             refuse_cut_off_sound(reading)
         labels = _labels(container)
         picture = None if stream is None else _picture(reading, container, stream)
+        zero = Fraction(0)
+        if picture is not None and stream is not None and stream.start_time is None:  # packets without a container
+            zero = picture.times[0] * picture.time_base
+        elif not container.format.name.startswith(_QUICKTIME) and container.start_time is not None:
+            zero = Fraction(container.start_time, av.time_base)
         return Original(picture, sounds, zero, labels)
 
 
@@ -262,11 +264,11 @@ class _Seen:
     had_errors: bool
 
     def is_as(self, times: "array[int]") -> bool:
-        """Whether the pictures that came out are those that the packets promised."""
+        """Whether the pictures that came out are those that the packets promised; some may be needed before them."""
         if self.had_errors:
             return True
-        promised = list(times[: len(self.decoded)])
-        return self.decoded == promised or (None not in self.decoded and set(self.decoded) <= set(times))
+        first = next((number for number, time in enumerate(times) if time == self.decoded[0]), 0)
+        return self.decoded == list(times[first : first + len(self.decoded)])
 
 
 def _one_picture(

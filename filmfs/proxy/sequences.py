@@ -147,6 +147,10 @@ class FramesDecoder:
         if latest is None:
             raise BadMedia(f"frames {span.first} to {span.first + span.count - 1} cannot be decoded")
 
+    def harmed(self) -> set[int]:
+        """See decoding.Decoder: none refers to another."""
+        return set()
+
     def _before(self, number: int) -> "av.VideoFrame | None":
         earlier = (self._find(file) for each, file in reversed(self._source.frames) if each < number)
         return next((frame for frame in earlier if frame is not None), None)

@@ -100,12 +100,16 @@ class PictureTask:
                     for packet in encoders[each].encode(frame, self.times[number]):
                         writers[each].put(packet)
                 advance(1)
+            harmed = sorted(
+                {self.span.first + each for each in decoder.harmed() if 0 <= each < self.span.count} - {*damaged}
+            )
             for encoder, writer in zip(encoders, writers, strict=True):
                 for packet in encoder.encode(None):
                     writer.put(packet)
         kept = tuple(name for keeper in keepers for name in keeper.names)
         lights = {number: each for keeper in keepers for number, each in keeper.lights.items()}
-        return Result((*names, *kept), {"damaged": damaged, "signatures": signatures, "lights": lights})
+        likenesses = {"signatures": signatures, "lights": lights}
+        return Result((*names, *kept), {"damaged": damaged, "harmed": harmed, **likenesses})
 
     def _note(self, shown: Shown, damaged: list[int]) -> None:
         if shown.is_damaged and 0 <= shown.number < self.span.count:

@@ -18,6 +18,7 @@ from tests.proxy.making import proxies
 from tests.proxy.numbered import Numbered, Seen, Track, declared, lag, seen
 
 H264 = Numbered(".mp4", "libx264", "yuv420p", tracks=(Track("aac", "stereo"),), options={"preset": "veryfast"})
+_FROM_FIRST = {".ts", ".m2v"}  # containers whose times count from anywhere
 UNEVEN = tuple(number * 3000 + (number * 7919) % 1400 for number in range(60))
 
 FILMS = {
@@ -85,6 +86,11 @@ FILMS = {
     "AV1": Numbered(".mp4", "libsvtav1", "yuv420p", tracks=(),
                     options={"preset": "8", "crf": "5", "svtav1-params": "lp=1"}),
     "ProRes, interlaced": Numbered(codec="prores_ks", rate=Fraction(25), options={"flags": "+ilme+ildct"}),
+    "MPEG-2 without a container": Numbered(".m2v", "mpeg2video", "yuv420p", timecode=None, tracks=(),
+                                           options={"b": "10M", "bf": "2"}),
+    "a beginning that is late": Numbered(
+        times=tuple(range(1, 51)), tracks=(), container={"movie_timescale": "24000"}
+    ),
     "120 fps": replace(H264, rate=Fraction(120), frames=150, timecode=None),
 }  # fmt: skip
 
@@ -128,7 +134,9 @@ def test_other_editorial_recipes_are_in_step_too(recipe: Recipe, tmp_path: Path)
 
 def assert_in_step(proxy: Seen, original: Seen, recipe: Recipe, film: Numbered) -> None:
     first = (
-        min(original.times[0], *(track.begins for track in original.tracks)) if film.suffix == ".ts" else Fraction(0)
+        min([original.times[0], *(track.begins for track in original.tracks)])
+        if film.suffix in _FROM_FIRST
+        else Fraction(0)
     )
     assert proxy.numbers == original.numbers == tuple(range(len(original.numbers)))
     if film.suffix != ".mkv":  # whose clock has milliseconds
@@ -163,6 +171,34 @@ def assert_sounds_alike(proxy: Seen, original: Seen, recipe: Recipe, first: Frac
         else:
             if heard.channels <= 2:
                 assert lag(heard.samples[0], made.samples[0]) == 0
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".h264"), ("libx265", ".hevc")])
+def test_pictures_without_times_are_shown_evenly(codec: str, suffix: str, tmp_path: Path) -> None:
+    film = replace(H264, suffix=suffix, codec=codec, rate=Fraction(25), timecode=None, tracks=(),
+                   options={"preset": "veryfast", "bf": "2", "x265-params": "log-level=error"})  # fmt: skip
+    for rendition in proxies(film.write(tmp_path / "original"), tmp_path).renditions:
+        shown = seen(rendition.path)
+        assert shown.numbers == tuple(range(50))
+        assert shown.times == tuple(number / Fraction(25) for number in range(50))
+
+
+@pytest.mark.parametrize("group", [12, 300])
+def test_times_that_are_not_those_of_pictures_as_shown_are_no_use_and_pictures_are_counted(
+    group: int, tmp_path: Path
+) -> None:
+    """MXF, where FFmpeg says when pictures are decoded and not when they are shown."""
+    film = Numbered(".mxf", "libx264", "yuv420p", rate=Fraction(25), frames=75, group=group, tracks=(),
+                    options={"preset": "veryfast", "bf": "3"})  # fmt: skip
+    path = film.write(tmp_path / "original")
+    times = seen(path).times
+    assert list(times) != sorted(times)
+    made = proxies(path, tmp_path)
+    assert (made.damaged, made.harmed) == ((), ())
+    for rendition in made.renditions:
+        shown = seen(rendition.path)
+        assert shown.numbers == tuple(range(75))
+        assert shown.times == tuple(number / Fraction(25) for number in range(75))
 
 
 @pytest.mark.parametrize("name", [name for name, film in FILMS.items() if film.suffix in (".mov", ".mp4")])
