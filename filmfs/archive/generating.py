@@ -55,7 +55,7 @@ def generate_on_disk(
     folder = output_dir or os.path.join(os.path.dirname(path), _EDITORS_FOLDER)
     with _work_in(folder) as work, Local(workers) as executor:
         making = make(path, OnDisk(path), original, recipes, executor, work)
-        for remark in (*in_words(making.damaged, making.harmed), *making.remarks):
+        for remark in (*in_words(making.damaged, making.harmed), *making.flaws, *making.remarks):
             log.warning("%s: %s", path, remark)
         stem = os.path.splitext(os.path.basename(path))[0]
         return [

@@ -19,12 +19,13 @@ from filmfs.archive.queue import WORK
 from filmfs.core.errors import BadMedia, BadTimecode, Busy, Unsupported, from_os_error
 from filmfs.core.ids import ContentId
 from filmfs.proxy.executors import Executor
+from filmfs.proxy.harm import in_words
 from filmfs.proxy.making import Making, Rendition, make
 from filmfs.proxy.names import maker_of
 from filmfs.proxy.originals import Labels, Original
 from filmfs.proxy.recipes import Recipe
 from filmfs.proxy.sequences import examine_source
-from filmfs.proxy.sources import InArchive, Source, share
+from filmfs.proxy.sources import FrameFiles, InArchive, Source, share
 from filmfs.store.database import Transaction
 from filmfs.store.derived import (
     Derived,
@@ -42,6 +43,7 @@ from filmfs.timecode.films import is_film_name, open_film
 
 FILM = "film"
 _DAMAGED_TOLD = 1000  # numbers of damaged frames that are kept
+_FLAWS_MAX, _FLAW_LENGTH = 16, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ class Made:
     """What came of a film: its proxies by the names of their recipes, and what there is to remark."""
 
     proxies: dict[str, Derived]
-    damaged: tuple[int, ...] = ()
-    harmed: tuple[int, ...] = ()
-    remarks: tuple[str, ...] = ()
+    damaged: int = 0  # frames that are damaged or may show the damage of others
+    flaws: tuple[str, ...] = ()  # what is wrong with the film, in words; it is kept with its proxies
+    remarks: tuple[str, ...] = ()  # of how it went
 
 
 class Proxies:
@@ -135,12 +137,13 @@ class Proxies:
         with _folder(self._archive.root, original, recipes) as folder:
             try:
                 making = make(identity, source, found, recipes, executor, folder, advance, is_lenient=is_lenient)
-                proxies = self._keep(original, recipes, making)
+                flaws = tuple(_flaws(making, source))
+                proxies = self._keep(original, recipes, making, flaws)
             except BadMedia:  # nothing of it would ever be used
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             shutil.rmtree(folder, ignore_errors=True)
-        return Made(proxies, making.damaged, making.harmed, making.remarks)
+        return Made(proxies, len(making.damaged) + len(making.harmed), flaws, making.remarks)
 
     def drop_pieces(self, original: ContentId) -> None:
         """Removes what is left of work on an original that nobody will go on with."""
@@ -150,7 +153,9 @@ class Proxies:
                 if name.startswith(_folder_name(original)):
                     shutil.rmtree(os.path.join(work, name), ignore_errors=True)
 
-    def _keep(self, original: ContentId, recipes: Sequence[Recipe], making: Making) -> dict[str, Derived]:
+    def _keep(
+        self, original: ContentId, recipes: Sequence[Recipe], making: Making, flaws: tuple[str, ...]
+    ) -> dict[str, Derived]:
         archive = self._archive
         with ingesting(archive.root):
             ingest = Ingest(archive.database, archive.blobs, is_noted=False)
@@ -159,7 +164,7 @@ class Proxies:
                 places = [(FILM, rendition.path, rendition.recipe.suffix)]
                 places += [(str(still.kind), still.path, ".jpg") for still in rendition.stills]
                 files = tuple(_taken(ingest, *place) for place in places)
-                kept.append((recipe, Derived(recipe.name, files, _facts(rendition, making))))
+                kept.append((recipe, Derived(recipe.name, files, _facts(rendition, making, flaws))))
             ingest.flush()
 
         def record(transaction: Transaction) -> None:
@@ -193,7 +198,17 @@ def _taken(ingest: Ingest, kind: str, path: str, suffix: str) -> DerivedFile:
     return DerivedFile(kind, taken.content, taken.size, suffix)
 
 
-def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
+def _flaws(making: Making, source: Source) -> Iterator[str]:
+    """What is wrong with an original, in words: of a sequence by the numbers in the names of its files."""
+    damaged, missing = set(making.damaged), set[int]()
+    if isinstance(source, FrameFiles):
+        damaged = {number + source.first for number in damaged}
+        missing = damaged - {number for number, _ in source.frames}
+    yield from in_words(damaged - missing, making.harmed, missing)
+    yield from making.flaws
+
+
+def _facts(rendition: Rendition, making: Making, flaws: tuple[str, ...]) -> dict[str, Any]:
     return {
         "width": rendition.size[0] if rendition.size is not None else None,
         "height": rendition.size[1] if rendition.size is not None else None,
@@ -208,6 +223,7 @@ def _facts(rendition: Rendition, making: Making) -> dict[str, Any]:
         "damaged_frames": list(making.damaged[:_DAMAGED_TOLD]),
         "harmed": len(making.harmed),
         "harmed_frames": list(making.harmed[:_DAMAGED_TOLD]),
+        "flaws": [flaw[:_FLAW_LENGTH] for flaw in flaws[:_FLAWS_MAX]],
         "stills": {
             str(still.kind): {
                 "size": list(still.size),

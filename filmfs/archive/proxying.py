@@ -36,9 +36,8 @@ from filmfs.core.errors import (
 )
 from filmfs.core.paths import parse_place
 from filmfs.proxy.executors import Executor, Local
-from filmfs.proxy.harm import in_words
 from filmfs.proxy.making import frames_of_work
-from filmfs.proxy.sources import FrameFiles, OnDisk, Source, open_content
+from filmfs.proxy.sources import OnDisk, Source, open_content
 from filmfs.store.contents import find_map
 from filmfs.store.database import Transaction
 from filmfs.store.jobs import OPEN, Job, JobState, all_jobs, find_job, next_job, put_job
@@ -109,15 +108,17 @@ class ProxyWork:
         except _STOPS as error:
             self._end(replace(job, tries=job.tries - 1), JobState.WAITING, str(error))
             raise
+        except KeyboardInterrupt:
+            self._end(replace(job, tries=job.tries - 1), JobState.WAITING)
+            raise
         except FilmFSError as error:
             if not isinstance(error, _HOPELESS) and not _is_last(job) and job.tries < 2 * _TRIES:
                 time.sleep(_AGAIN_S * job.tries)  # what passes takes a while
                 return self._end(job, JobState.WAITING, str(error))
             self._proxies.drop_pieces(job.content)
             return self._end(job, JobState.FAILED, str(error))
-        return self._end(
-            replace(job, damaged=len(made.damaged) + len(made.harmed), remarks=made.remarks), JobState.DONE
-        )
+        remarks = (*made.flaws, *made.remarks)
+        return self._end(replace(job, damaged=made.damaged, remarks=remarks), JobState.DONE)
 
     def _make(
         self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
@@ -148,10 +149,9 @@ class ProxyWork:
         with teller:
             if self._source_of is not None and source is None:
                 source = self._source_of(job)
-            made = self._proxies.make(
+            return self._proxies.make(
                 job.content, original, missing, executor, step, source=source, is_lenient=_is_last(job)
             )
-            return replace(made, remarks=(*_damage(made, source), *made.remarks))
 
     def _sequence(self, job: Job) -> Source | None:
         """The frames of a job that is an image sequence. Raises SourceChanged when it is another by now."""
@@ -193,15 +193,6 @@ class ProxyWork:
 def _is_last(job: Job) -> bool:
     """Whether it was tried often enough, and failed the last time: that it was cut off is no failure."""
     return job.tries >= _TRIES and bool(job.error)
-
-
-def _damage(made: Made, source: Source | None) -> Iterator[str]:
-    """Which frames are not what they should be, in words."""
-    damaged, missing = set(made.damaged), set[int]()
-    if isinstance(source, FrameFiles):  # told by the numbers in the names of its files
-        damaged = {number + source.first for number in damaged}
-        missing = damaged - {number for number, _ in source.frames}
-    return in_words(damaged - missing, made.harmed, missing)
 
 
 def source_elsewhere(archive: Archive, job: Job) -> Source:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from filmfs.archive.opening import Archive
 from filmfs.core.errors import Busy
 from filmfs.store.database import Transaction
-from filmfs.store.jobs import OPEN, Job, JobState, add_jobs, all_jobs, find_job, put_job
+from filmfs.store.jobs import OPEN, Job, JobState, add_jobs, all_jobs, drop_ended, find_job, put_job
 
 WORK = "work"
 PROGRESS = "progress.json"
@@ -72,6 +72,10 @@ class ProxyQueue:
             return jobs
 
         return self._archive.database.transact(change)
+
+    def clear(self) -> int:
+        """Forgets jobs that are over; how many."""
+        return self._archive.database.transact(drop_ended)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from filmfs.archive.queue import ProxyQueue
 from filmfs.cli.common import ArchivePath, DryRun, Json, Output, Quiet, Verbose, author, command, size, to_stdout, when
 from filmfs.cli.mountinfo import is_in_mount, place_in_mount
 from filmfs.control import call, refresh
-from filmfs.core.errors import FilmFSError, IsADirectory, LeftOut
+from filmfs.core.errors import FilmFSError, IsADirectory, LeftOut, Usage
 from filmfs.core.ids import ContentId, FileId
 from filmfs.core.paths import Place, parse_place, shown
 from filmfs.core.words import counted
@@ -78,6 +78,8 @@ def add(
     with ingesting(root):
         with Archive(root, Mode.INGEST) as opened:
             opened.history.table.get(branch)
+            if ":" in to and opened.history.table.find(to.partition(":")[0]) is not None:
+                raise Usage(f"--to is a directory of the branch that --branch names; {to!r} names one itself")
             sources = [os.fsencode(path) for path in paths]
             with output.busy("looking at the sources"):
                 found = scan(sources, check_destination(to), fix_names=fix_names, skip=os.fsencode(root))
@@ -107,6 +109,8 @@ def add(
     if taken.problems:
         for problem in taken.problems:
             output.remark(f"left out: {problem.path}: {problem.reason}")
+        if quiet:
+            raise LeftOut("; ".join(f"{each.path}: {each.reason}" for each in taken.problems), told=as_json)
         raise LeftOut(f"{len(taken.problems)} of the sources were left out; the rest is in {branch}", told=as_json)
 
 

@@ -23,6 +23,7 @@ from filmfs.store.derived import Derived
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
     from filmfs.archive.adopting import Candidate
     from filmfs.archive.footage import Footage, Unusable
+    from filmfs.archive.proxies import Proxies
     from filmfs.archive.queue import ProxyQueue
     from filmfs.proxy.executors import Executor
     from filmfs.store.jobs import Job
@@ -32,7 +33,7 @@ _LOOK_S = 0.5
 
 Places = Annotated[list[str], typer.Argument(metavar="BRANCH:PATH...", help="Films, or directories of them.")]
 Sizes = Annotated[
-    str,
+    str | None,
     typer.Option("--sizes", metavar="NAMES", help="Which of thumbnail, preview, editorial, editorial-prores …"),
 ]
 
@@ -46,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
         ("adopt", adopt),
         ("status", proxy_queue.status),
         ("cancel", proxy_queue.cancel),
+        ("clear", proxy_queue.clear),
         ("list", list_proxies),
         ("pick", proxy_pick.pick),
     )
@@ -57,7 +59,7 @@ def add_to(app: typer.Typer) -> None:
 def make(
     archive: ArchivePath,
     places: Places,
-    sizes: Sizes = "",
+    sizes: Sizes = None,
     processes: Annotated[
         int | None, typer.Option("--processes", min=1, help="How many processes; as many as there are cores.")
     ] = None,
@@ -94,6 +96,8 @@ def make(
         films = find_films(opened, places, output, waits=not dry_run)
         plans = plan(proxies, films.usable, recipes, again=again)
         known = len(films.usable) - len(plans)
+        planned = {each.film.content for each in plans}
+        there = {film.content: film for film in films.usable if film.content not in planned}
         if dry_run:
             _tell_plan(output, with_adoptions(opened, plans, recipes), films.unusable, known)
             return
@@ -111,18 +115,19 @@ def make(
                 numbers = queue.add(jobs)
                 ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
         told = [_told(opened, each.film, ended[number]) for each, number in zip(plans, numbers, strict=True) if ended]
+        told += [each for film in there.values() if (each := _told_of(proxies, film))["flaws"]]
     told += [{"place": each.place, "error": "unusable", "message": each.why} for each in films.unusable]
     left_out = [each for each in told if "error" in each]
     facts: dict[str, Any] = {"films": told, "known": known, "left_out": len(left_out)}
     if later:
         facts["queued"] = numbers
     output.result(facts, lambda: _made_lines(told, known, len(numbers) if later else 0))
-    damaged = [each for each in told if each.get("damaged")]
+    flawed = [each for each in told if each.get("flaws")]
     count = len(films.usable) + len(films.unusable)
     what = [f"{counted(len(left_out), 'film')} of {count} could not be proxied"] if left_out else []
     if quiet and left_out:
         what = [f"{each['place']}: {each['message']}" for each in left_out]
-    what += [f"{counted(len(damaged), 'film')} had damaged frames"] if damaged else []
+    what += [f"{counted(len(flawed), 'film')} found damaged or not whole"] if flawed else []
     if what:
         raise LeftOut("; ".join(what), told=as_json)
 
@@ -143,7 +148,7 @@ def _work(
 
     work = ProxyWork(archive, partial(source_elsewhere, archive) if is_elsewhere else None)
     known: dict[int, Job] = {}  # of those that ended the queue keeps the newest alone
-    with output.films(len(numbers)) as bar:
+    with output.films(len(numbers)) as bar, _telling_what_waits(queue, numbers, output):
         while True:
             known |= {job.number: job for job in queue.jobs() if job.number in numbers}
             if all(job.state not in OPEN for job in known.values()):
@@ -160,6 +165,23 @@ def _work(
                     if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
                         break
                     time.sleep(_LOOK_S)
+
+
+@contextmanager
+def _telling_what_waits(queue: "ProxyQueue", numbers: set[int], output: Output) -> "Iterator[None]":
+    """Whoever interrupts it is told what is done, and how the rest goes on or is taken out."""
+    from filmfs.store.jobs import OPEN
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        left = sum(job.number in numbers and job.state in OPEN for job in queue.jobs())
+        if left:
+            output.remark(
+                f"{len(numbers) - left} of {counted(len(numbers), 'film')} done; the rest waits in the queue, and the "
+                "next `filmfs proxy make` or a mount goes on with it (`filmfs proxy cancel --all` takes it out)"
+            )
+        raise
 
 
 @contextmanager
@@ -188,9 +210,23 @@ def _told(opened: Archive, film: "Footage", job: "Job") -> dict[str, Any]:
     if job.state != "done":
         return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
     proxies, book = Proxies(opened), opened.settings.recipes
-    made = [proxies.find(film.content, book[name]) for name in job.recipes if name in book]
-    facts = {"proxies": [_facts(each) for each in made if each], "damaged": job.damaged, "remarks": list(job.remarks)}
+    found = (proxies.find(film.content, book[name]) for name in job.recipes if name in book)
+    made = [each for each in found if each]
+    flaws = _flaws(made)
+    remarks = [remark for remark in job.remarks if remark not in flaws]
+    facts = {"proxies": list(map(_facts, made)), "damaged": job.damaged, "flaws": flaws, "remarks": remarks}
     return {"place": film.place, **facts}
+
+
+def _told_of(proxies: "Proxies", film: "Footage") -> dict[str, Any]:
+    """What there is of a film already."""
+    made = proxies.all_of(film.content)
+    return {"place": film.place, "proxies": list(map(_facts, made)), "flaws": _flaws(made)}
+
+
+def _flaws(made: list[Derived]) -> list[str]:
+    """What is wrong with the original of these, in words."""
+    return list(dict.fromkeys(flaw for each in made for flaw in each.facts.get("flaws", ())))
 
 
 def _facts(made: Derived) -> dict[str, Any]:
@@ -205,7 +241,7 @@ def _made_lines(told: list[dict[str, Any]], known: int, queued: int) -> Iterator
             continue
         made = ", ".join(map(_words, _by_size(each["proxies"])))
         yield f"{each['place']}: {made or 'it is a proxy itself'}"
-        yield from (f"  {remark}" for remark in each["remarks"])
+        yield from (f"  {remark}" for remark in (*each["flaws"], *each.get("remarks", ())))
     if queued:
         yield f"{counted(queued, 'film')} in the queue"
     if known:
@@ -287,24 +323,22 @@ def list_proxies(
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
         proxies = Proxies(opened)
-        told = [
-            {"place": film.place, "proxies": [_facts(each) for each in proxies.all_of(film.content)]}
-            for film in find_films(opened, places, output, waits=False).usable
-        ]
+        told = [_told_of(proxies, film) for film in find_films(opened, places, output, waits=False).usable]
 
     def lines() -> Iterator[str]:
         for each in told:
-            made = each["proxies"]
-            assert isinstance(made, list)
-            yield f"{each['place']}: " + (", ".join(map(_words, _by_size(made))) or "no proxies")
+            yield f"{each['place']}: " + (", ".join(map(_words, _by_size(each["proxies"]))) or "no proxies")
+            yield from (f"  {flaw}" for flaw in each["flaws"])
 
     output.result({"films": told}, lines)
 
 
-def _recipes(opened: Archive, sizes: str) -> Book:
+def _recipes(opened: Archive, sizes: str | None) -> Book:
     """The recipes that are asked for, by their names. Raises Usage."""
     book = opened.settings.recipes
-    names = [each.strip() for each in sizes.split(",") if each.strip()] or STANDARD
+    names = STANDARD if sizes is None else [each.strip() for each in sizes.split(",") if each.strip()]
+    if not names:
+        raise Usage(f"--sizes names none; there are {', '.join(book)}")
     for name in names:
         if name not in book:
             raise Usage(f"there is no size {name!r}; there are {', '.join(book)}")

@@ -83,7 +83,7 @@ def _look(films: Films, opened: Archive, place: str, *, is_alone: bool) -> None:
     except FilmFSError as error:
         if is_alone:
             raise
-        films.unusable.append(Unusable(place, str(error)))
+        films.unusable.append(Unusable(place, str(error).removeprefix(f"{place}: ")))  # told after its name
 
 
 def plan(proxies: "Proxies", films: "Sequence[Footage]", recipes: Book, *, again: bool) -> list[Plan]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these
     from filmfs.archive.footage import Footage
     from filmfs.archive.proxies import Proxies
 
+_ALSO = {"h265": "hevc", "avc": "h264", "x264": "h264", "dnxhr": "dnxhd", "mpeg2": "mpeg2video"}
 _CODECS = {"libx264": "h264", "libx265": "hevc", "prores_aw": "prores", "prores_ks": "prores"}  # by their encoders
 
 
@@ -42,7 +43,8 @@ def pick(
         film = _one(opened, place)
         proxies = Proxies(opened)
         renditions = [*map(_rendition, proxies.all_of(film.content)), *_own(opened, proxies, film)]
-    players = {each.codec for each in renditions} if not codecs else set(codecs.lower().split(","))
+    named = {each.strip() for each in codecs.lower().split(",")}
+    players = {_ALSO.get(each, each) for each in named} if codecs else {each.codec for each in renditions}
     picked = select_proxy(renditions, link, _display(display), players)
     if picked is None:
         of = f"that a player of {codecs} decodes" if codecs and renditions else "to be played"
@@ -52,7 +54,8 @@ def pick(
     facts = {"place": place, "name": picked.name, "width": picked.width, "height": picked.height}
     facts |= {"bit_rate": picked.bit_rate, "codec": picked.codec}
     rate = f"{picked.bit_rate / 1e6:.1f} Mbit/s"
-    output.result(facts, lambda: iter([f"{picked.name}: {picked.width}×{picked.height} {picked.codec}, {rate}"]))
+    points = f"{picked.width}×{picked.height} " if picked.width else ""
+    output.result(facts, lambda: iter([f"{picked.name}: {points}{picked.codec}, {rate}"]))
 
 
 def _one(opened: Archive, place: str) -> "Footage":
@@ -108,6 +111,6 @@ def _display(text: str) -> Display:
     if not text:
         return Display(1 << 30, 1 << 30)
     width, _, height = text.lower().replace("×", "x").partition("x")
-    if not width.isdigit() or not height.isdigit():
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise Usage(f"{text!r} is no size; write 1920x1080")
     return Display(int(width), int(height))

@@ -10,7 +10,7 @@ import typer
 
 from filmfs.archive import Archive, Mode
 from filmfs.archive.queue import ProxyQueue, is_worked_on, progress_of
-from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose
+from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, when
 from filmfs.core.errors import NotFound, Usage
 from filmfs.core.words import counted
 from filmfs.store.jobs import OPEN, JobState
@@ -46,6 +46,7 @@ def status(
             "damaged": job.damaged,
             "error": job.error,
             "remarks": list(job.remarks),
+            "ended": job.ended or None,
         }
         for job in jobs
     ]
@@ -62,7 +63,8 @@ def status(
                 yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
             elif job["state"] != "done" or job["remarks"]:
                 why = "; ".join(filter(None, (str(job["error"]), *job["remarks"])))
-                yield f"{job['job']:>6} {job['state']:<10} {job['place']}" + (f": {why}" if why else "")
+                ended = f" ({when(job['ended'])})" if job["ended"] else ""
+                yield f"{job['job']:>6} {job['state']:<10} {job['place']}{ended}" + (f": {why}" if why else "")
 
     output.result({"jobs": told, "counts": dict(counts), "running": running}, lines)
 
@@ -105,3 +107,11 @@ def cancel(
         output.remark(f"no job {', '.join(map(str, unknown))} waits or runs")
     facts = {"cancelled": [job.number for job in cancelled]}
     output.result(facts, lambda: iter([f"{counted(len(cancelled), 'job')} cancelled"]))
+
+
+def clear(archive: ArchivePath, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Forget jobs that are over: `proxy status` tells of them no longer. Proxies and what waits stay."""
+    output = Output(as_json, quiet, verbose)
+    with Archive(archive, Mode.INGEST) as opened:
+        cleared = ProxyQueue(opened).clear()
+    output.result({"cleared": cleared}, lambda: iter([f"{counted(cleared, 'job')} cleared"]))

@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
+from filmfs.media.ending import cut_off
 from filmfs.media.movie import Track
 from filmfs.media.quicktime import open_quicktime
 from filmfs.media.wave import open_wave
@@ -90,6 +91,15 @@ def _refuse_cut_off(track: Track, size: int) -> None:
     there = sum(table.offset_of(index) + table.size_of(index) <= size for index in range(table.count))
     if there < table.count:
         raise BadMedia(f"the file ends before {table.count - there} of its {table.count} frames: it was cut off")
+
+
+def how_cut_off(opener: Opener) -> str:
+    """How a file lacks its end, in words, as far as that is known: see media.ending. Raises what its disk says."""
+    place = opener()
+    if isinstance(place, str) and not os.path.isfile(place):
+        return ""
+    with open(place, "rb") if isinstance(place, str) else place as file:
+        return cut_off(FileBytes(file))
 
 
 def refuse_cut_off_sound(opener: Opener) -> None:

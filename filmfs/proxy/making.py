@@ -59,6 +59,7 @@ class Making:
     renditions: tuple[Rendition, ...]
     damaged: tuple[int, ...] = ()
     harmed: tuple[int, ...] = ()
+    flaws: tuple[str, ...] = ()  # what else is wrong with the original, in words
     remarks: tuple[str, ...] = ()
 
 
@@ -75,6 +76,7 @@ class _Pieces:
     seconds: Fraction = Fraction(0)  # of the longest sound track
     damaged: list[int] = field(default_factory=list)
     harmed: list[int] = field(default_factory=list)
+    flaws: list[str] = field(default_factory=list)
     signatures: dict[int, tuple[int, ...]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -136,7 +138,8 @@ def make(
         )
         for number, recipe in enumerate(recipes)
     )
-    return Making(made, tuple(sorted(pieces.damaged)), tuple(sorted(pieces.harmed)), tuple(pieces.remarks))
+    flaws = (*original.flaws, *pieces.flaws)
+    return Making(made, tuple(sorted(pieces.damaged)), tuple(sorted(pieces.harmed)), flaws, tuple(pieces.remarks))
 
 
 def frames_of_work(original: Original) -> int:
@@ -226,7 +229,7 @@ def _collect(pieces: _Pieces, outcome: Outcome) -> None:
         for plan, file, track in tracks:
             pieces.sounds[plan] = file, track["padding"]
             pieces.seconds = max(pieces.seconds, Fraction(track["samples"], plan.tracks[0].rate))
-        pieces.remarks += _of_sounds({plan.tracks[0]: track for plan, _, track in tracks})
+        pieces.flaws += _of_sounds({plan.tracks[0]: track for plan, _, track in tracks})
     elif isinstance(outcome.task, WaveformTask):
         (pieces.waveform,) = result.files
 

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
-from filmfs.proxy.looking import Looked, look_at_packets, look_at_tables, refuse_cut_off_sound
+from filmfs.proxy.looking import Looked, how_cut_off, look_at_packets, look_at_tables, refuse_cut_off_sound
 from filmfs.proxy.reading import Opener, Reading
 
 _LOOKED_AT = 1  # pictures that are decoded to see what they are
@@ -119,6 +119,7 @@ class Original:
     sounds: tuple[Sound, ...]
     zero: Fraction = Fraction(0)
     labels: Labels = field(default_factory=Labels)
+    flaws: tuple[str, ...] = ()  # what is wrong with it, in words
 
 
 def examine(opener: Opener) -> Original:
@@ -142,7 +143,9 @@ def examine(opener: Opener) -> Original:
             zero = picture.times[0] * picture.time_base
         elif not container.format.name.startswith(_QUICKTIME) and container.start_time is not None:
             zero = Fraction(container.start_time, av.time_base)
-        return Original(picture, sounds, zero, labels)
+        ending = how_cut_off(reading)
+        reading.raise_failure()
+        return Original(picture, sounds, zero, labels, (ending,) if ending else ())
 
 
 def opened(reading: Reading) -> "av.container.InputContainer":

@@ -96,9 +96,16 @@ def put_job(transaction: Transaction, job: Job) -> None:
     remarks = [remark[:_REMARK_LENGTH] for remark in job.remarks[:_REMARKS_MAX]]
     transaction.put(JOBS, _key(job.number), [*value, job.added, job.ended, job.damaged, remarks])
     if job.state not in OPEN and transaction.count(JOBS) > _ENDED_KEPT:
-        ended = sorted((each.ended, each.number) for each in all_jobs(transaction) if each.state not in OPEN)
-        for _, number in ended[:-_ENDED_KEPT]:
-            transaction.delete(JOBS, _key(number))
+        drop_ended(transaction, _ENDED_KEPT)
+
+
+def drop_ended(transaction: Transaction, kept: int = 0) -> int:
+    """Forgets jobs that are over but for the newest; how many."""
+    ended = sorted((each.ended, each.number) for each in all_jobs(transaction) if each.state not in OPEN)
+    old = ended[: len(ended) - kept] if kept < len(ended) else []
+    for _, number in old:
+        transaction.delete(JOBS, _key(number))
+    return len(old)
 
 
 def _key(number: int) -> bytes:

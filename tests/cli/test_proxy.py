@@ -3,19 +3,15 @@
 import json
 import os
 import random
-import signal
-import subprocess
 import wave
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from filmfs.archive.queue import progress_of
 from filmfs.core import errors
-from tests.drive import FILMFS, Drive, answer, wait_until
+from tests.drive import Drive, answer
 from tests.proxy.numbered import Numbered, seen
 from tests.proxy.test_damage import damage
 
@@ -59,44 +55,6 @@ def test_the_same_content_is_proxied_once(shoot: Drive) -> None:
     assert [len(each["proxies"]) for each in listed] == [3, 0, 3]
 
 
-def test_a_full_disk_is_told_in_a_line_and_what_waits_is_made_when_there_is_room(tmp_path: Path, card: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        drive = Drive(disk)
-        drive.filmfs("add", card / "scene.mov")
-        ballast = disk / "ballast"
-        with suppress(OSError), open(ballast, "wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
-        os.truncate(ballast, ballast.stat().st_size - 200_000)
-        done = answer("proxy", "make", drive.root, "main:")
-        assert done.returncode == errors.NoSpace.exit_code
-        assert "Traceback" not in done.stderr
-        assert "No space left" in done.stderr.splitlines()[-1]
-        ballast.unlink()
-        done = answer("proxy", "make", drive.root, "main:")
-        assert (done.returncode, len(drive.facts("proxy list", "main:")["films"][0]["proxies"])) == (0, 3)
-        drive.assert_sound()
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
-
-
-def test_who_follows_the_queue_is_told_when_nothing_waits_any_more(shoot: Drive) -> None:
-    shoot.filmfs("proxy make", "main:", "--later")
-    alone = answer("proxy", "status", shoot.root, "--follow")
-    assert "nobody works through the queue" in alone.stderr
-    with subprocess.Popen([*FILMFS, "proxy", "status", shoot.root, "-f", "--json"], stdout=subprocess.PIPE) as follower:
-        answer("proxy", "make", shoot.root, "main:")
-        told, _ = follower.communicate(timeout=60)
-    assert json.loads(told)["counts"] == {"done": 1, "failed": 1}
-
-
 def test_a_plan_makes_nothing(shoot: Drive) -> None:
     facts = shoot.facts("proxy make", "main:scene.mov", "--dry-run", "--sizes", "preview")
     assert facts["films"] == [{"place": "main:scene.mov", "make": ["preview"], "adopt": {}}]
@@ -136,6 +94,7 @@ def test_what_is_made_is_what_is_told(shoot: Drive, tmp_path: Path) -> None:
         (("--display", "160x90", "--codecs", "h264"), "preview"),
         (("--display", "100x100"), "thumbnail"),
         (("--bandwidth", "1k", "--codecs", "h264"), "thumbnail"),
+        (("--codecs", "AVC, h265"), "preview"),
     ],
 )
 def test_the_best_that_link_and_display_can_take_is_picked(
@@ -162,6 +121,8 @@ def test_nonsense_is_refused_in_a_sentence(shoot: Drive) -> None:
     for arguments, exit_code in (
         (("pick", shoot.root, "main:scene.mov", "--bandwidth", "fast"), 2),
         (("pick", shoot.root, "main:scene.mov", "--display", "big"), 2),
+        (("pick", shoot.root, "main:scene.mov", "--display", "0x0"), 2),
+        (("make", shoot.root, "main:scene.mov", "--sizes", ""), 2),
         (("pick", shoot.root, "main:"), 2),
         (("pick", shoot.root, "main:scene.mov", "--bandwidth", "-5"), 2),
         (("make", shoot.root, "main:scene.mov", "--farm", "bogus"), 2),
@@ -246,7 +207,7 @@ def test_a_sequence_beside_films_and_two_sequences_and_frames_without_a_decoder(
 def test_of_several_places_one_that_is_wrong_keeps_no_other_from_being_made(shoot: Drive) -> None:
     done = answer("proxy", "make", shoot.root, "main:nothing.mov", "main:scene.mov", "--sizes", "thumbnail")
     assert done.returncode == errors.LeftOut.exit_code
-    assert "main:nothing.mov: main:nothing.mov: there is no" in done.stdout
+    assert "main:nothing.mov: there is no" in done.stdout
     assert "main:scene.mov: thumbnail" in done.stdout
 
 
@@ -293,6 +254,26 @@ def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_pa
     (proxy,) = drive.facts("proxy list", "main:wounded.mov")["films"][0]["proxies"]
     assert (proxy["frames"], proxy["damaged"]) == (30, 1)
     assert "1 frame damaged (12)" in drive.filmfs("proxy status")
+    assert "1 frame damaged (12)" in drive.filmfs("proxy list", "main:")
+    again = answer("proxy", "make", drive.root, "main:", "--sizes", "editorial")
+    assert (again.returncode, again.stdout) == (done.returncode, done.stdout + "1 film had them, or are proxies\n")
+    drive.filmfs("proxy clear")
+    assert drive.filmfs("proxy status") == "the queue is empty\n"
+
+
+def test_a_film_that_was_cut_off_is_told_each_time(tmp_path: Path) -> None:
+    path = Numbered(size=(320, 180), suffix=".mkv", codec="mjpeg", pixels="yuvj422p", timecode=None).write(
+        tmp_path / "cut"
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    drive = Drive(tmp_path)
+    drive.filmfs("add", path)
+    for _ in range(2):
+        done = answer("proxy", "make", drive.root, "main:", "--sizes", "thumbnail")
+        assert done.returncode == errors.LeftOut.exit_code
+        assert f"the file ends {len(whole) - path.stat().st_size:,} bytes too early" in done.stdout
+        assert "1 film found damaged or not whole" in done.stderr
 
 
 def test_frames_of_a_sequence_that_are_missing_are_told_apart_from_damaged_ones(tmp_path: Path) -> None:
@@ -305,7 +286,7 @@ def test_frames_of_a_sequence_that_are_missing_are_told_apart_from_damaged_ones(
     drive = Drive(tmp_path)
     drive.filmfs("add", folder)
     told = json.loads(answer("proxy", "make", drive.root, "main:sh010", "--sizes", "thumbnail", "--json").stdout)
-    assert told["films"][0]["remarks"] == [
+    assert told["films"][0]["flaws"] == [
         "2 frames missing (4–5): the nearest one is shown instead",
         "1 frame damaged (7): shown as far as it can be decoded, else as the nearest one",
     ]
@@ -347,31 +328,6 @@ def test_a_directory_is_the_same_sequence_however_it_is_come_to(tmp_path: Path) 
         assert [each["place"] for each in drive.facts("proxy make", place, "--dry-run")["films"]] == films
     done = drive.facts("proxy make", "main:", "--sizes", "thumbnail")
     assert [each["proxies"][0]["frames"] for each in done["films"]] == [50, 4]
-
-
-def test_a_worker_that_is_killed_costs_nothing_and_is_told(tmp_path: Path) -> None:
-    drive = Drive(tmp_path)
-    drive.filmfs("add", Numbered(frames=250, size=(1280, 720)).write(tmp_path / "long"))
-    command = [*FILMFS, "proxy", "make", drive.root, "main:", "--sizes", "editorial", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as making:
-        wait_until(lambda: progress_of(drive.root) is not None and workers_of(making.pid), "the workers")
-        os.kill(workers_of(making.pid)[0], signal.SIGKILL)
-        told = json.loads(making.communicate()[0])
-    assert making.returncode == 0
-    (film,) = told["films"]
-    assert film["remarks"] == ["a worker died (SIGKILL)"]
-    content = film["proxies"][0]["files"][0]["content"]
-    assert len(seen(Path(drive.root) / "blobs" / content[:2] / content[2:]).numbers) == 250
-    assert "a worker died (SIGKILL)" in drive.filmfs("proxy status")
-
-
-def workers_of(pid: int) -> list[int]:
-    """The processes that carry out tasks for another: copies of one that it started."""
-    return [worker for stem in children_of(pid) for worker in children_of(stem)]
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text().split()]
 
 
 def test_recipes_of_the_archives_settings_are_made_and_shown(tmp_path: Path, card: Path) -> None:

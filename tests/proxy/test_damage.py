@@ -126,7 +126,7 @@ def test_sound_of_which_nothing_can_be_decoded_is_there_all_the_same(tmp_path: P
         data[at : at + size] = b"\xff" * size
     path.write_bytes(data)
     made = proxies(path, tmp_path)
-    assert made.remarks == ("nothing of sound track 1 can be decoded: it is silent",)
+    assert made.flaws == ("nothing of sound track 1 can be decoded: it is silent",)
     for rendition in made.renditions:
         tracks = seen(rendition.path).tracks
         assert len(tracks) == (2 if rendition.recipe.channels_max is None else 1)

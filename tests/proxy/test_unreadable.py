@@ -100,8 +100,8 @@ def test_sound_that_cannot_be_read_is_silence_and_is_told(tmp_path: Path) -> Non
     with pytest.raises(DiskFailure):
         making(source, tmp_path)
     made = making(source, tmp_path, is_lenient=True)
-    (remark,) = made.remarks
-    assert remark.startswith("sound track 1 lacks 0.")
+    (flaw,) = made.flaws
+    assert flaw.startswith("sound track 1 lacks 0.")
     editorial = next(each for each in made.renditions if each.recipe.channels_max is None)
     after = seen(Path(editorial.path)).tracks[0]
     assert (after.begins, len(after.samples[0])) == (before.begins, len(before.samples[0]))
