@@ -38,5 +38,10 @@ def select_proxy(
         if each.bit_rate <= bandwidth_bps and each.width <= display.width and each.height <= display.height
     ]
     if fitting:
-        return max(fitting, key=lambda each: (each.width * each.height, each.bit_rate, each.name))
-    return min(known, key=lambda each: (each.bit_rate, each.width * each.height, each.name), default=None)
+        return max(fitting, key=lambda each: (each.width * each.height, each.bit_rate, *_rest(each)))
+    return min(known, key=lambda each: (each.bit_rate, each.width * each.height, *_rest(each)), default=None)
+
+
+def _rest(rendition: Rendition) -> tuple[str, str, int]:
+    """What tells two of them apart that are equally good, so that their order does not."""
+    return rendition.name, rendition.codec, rendition.width

@@ -1,6 +1,6 @@
 """Which proxy is shown: never more than link and display can take, never less than is there."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filmfs.proxy.selection import Display, Rendition, select_proxy
@@ -55,6 +55,8 @@ def test_a_faster_link_never_shows_fewer_points_of_what_fits(
 
 
 @given(renditions, links, displays, decoders)
+@example([Rendition("a", 2, 2, 1, "h264"), Rendition("a", 2, 2, 1, "dnxhd")], 0, Display(1, 1), {"h264", "dnxhd"})
+@example([Rendition("a", 2, 8, 1, "h264"), Rendition("a", 4, 4, 1, "h264")], 9, Display(9, 9), {"h264"})
 def test_the_order_in_which_they_are_given_does_not_matter(
     media: list[Rendition], link: int, display: Display, codecs: set[str]
 ) -> None:
