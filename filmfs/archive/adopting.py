@@ -15,24 +15,31 @@ from filmfs.proxy.adopting import originals_near, places_of, stands_for, why_not
 from filmfs.proxy.names import is_original_key
 from filmfs.proxy.originals import Original
 from filmfs.store.database import Transaction
-from filmfs.store.derived import Derived, DerivedFile, adopted_key, find_derived, put_derived
+from filmfs.store.derived import Derived, DerivedFile, adopted_key, drop_derived_named, put_derived
 from filmfs.versioning.rows import Entry, Inode, Kind
 from filmfs.versioning.view import View
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A film that may be a proxy of an original: where it is, and for which size it stands, or why it is none."""
+    """A film that may be a proxy of an original: where it is, and for which size it stands, or why it is none.
+
+    `is_new`: it did not stand for that before.
+    """
 
     place: str
     resolution: str | None
     reason: str | None = None
+    is_new: bool = False
 
 
-def adopt(archive: Archive, view: View, path: bytes, content: ContentId, *, keeps: bool = True) -> list[Candidate]:
+def adopt(
+    archive: Archive, view: View, path: bytes, content: ContentId, *, keeps: bool = True, replaces: bool = False
+) -> list[Candidate]:
     """Looks for proxies of the original at a path of a tree, and adopts those that are; all that were looked at.
 
-    Of an original that cannot be read here the name alone decides. Without `keeps` it only looks.
+    Of an original that cannot be read here the name alone decides. Without `keeps` it only looks. `replaces`: they
+    stand for those too that were made here, which are forgotten.
     """
     proxies = Proxies(archive)
     lying = list(_lying(view, tuple(shown(part) for part in path.split(b"/"))))
@@ -53,8 +60,10 @@ def adopt(archive: Archive, view: View, path: bytes, content: ContentId, *, keep
             found.append(Candidate(place, None, f"another stands for the {resolution} one already"))
             continue
         taken.add(resolution)
-        found.append(Candidate(place, resolution))
-        if keeps:
+        already = _already(proxies, content, resolution, ContentId(inode.content), replaces=replaces)
+        is_new = already is None
+        found.append(Candidate(place, None, already) if already else Candidate(place, resolution, is_new=is_new))
+        if keeps and is_new:
             _keep(archive, content, resolution, ContentId(inode.content), inode.size, proxy, place)
     return found
 
@@ -111,6 +120,17 @@ def _directory(view: View, names: tuple[str, ...]) -> FileId | None:
     return at
 
 
+def _already(
+    proxies: Proxies, original: ContentId, resolution: str, content: ContentId, *, replaces: bool
+) -> str | None:
+    """Why a film does not come to stand for a size; empty if it stands for that already, None if nothing hinders it."""
+    there = [each for each in proxies.all_of(original) if each.name == resolution]
+    adopted = next((each for each in there if "adopted" in each.facts), None)
+    if adopted is not None:
+        return "" if adopted.film.content == content else f"{adopted.facts['adopted']} stands for its {resolution}"
+    return f"its {resolution} was made here already" if there and not replaces else None
+
+
 def _keep(
     archive: Archive, original: ContentId, resolution: str, content: ContentId, size: int, proxy: Original, place: str
 ) -> None:
@@ -132,7 +152,7 @@ def _keep(
     made = Derived(resolution, (DerivedFile(FILM, content, size, suffix),), facts)
 
     def record(transaction: Transaction) -> None:
-        if find_derived(transaction, original, adopted_key(resolution)) is None:
-            put_derived(transaction, original, adopted_key(resolution), made)
+        drop_derived_named(transaction, original, resolution)
+        put_derived(transaction, original, adopted_key(resolution), made)
 
     archive.database.transact(record)

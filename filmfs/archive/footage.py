@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from filmfs.archive.sequences import images
 from filmfs.core.errors import BadMedia
-from filmfs.core.ids import ContentId, FileId
+from filmfs.core.ids import EMPTY_CONTENT, ContentId, FileId
 from filmfs.core.paths import shown
 from filmfs.core.sequences import ImageSequence, find_sequences
 from filmfs.proxy.names import is_original_key, maker_of
@@ -153,9 +153,10 @@ def _of_frames(
     frames = []
     for number in sequence.numbers:
         inode = view.get_inode(entries[sequence.names[number]].file)
-        if not isinstance(inode.content, bytes):
+        content = EMPTY_CONTENT if inode.content is None else inode.content  # that frame is damaged
+        if not isinstance(content, bytes):
             return _not_yet(place, f"frame {number} ", inode)
-        frames.append((number, ContentId(inode.content)))
+        frames.append((number, ContentId(content)))
     said = b"".join(number.to_bytes(8, "big") + content for number, content in frames)
     identity = blake3(said, derive_key_context="filmfs 2026 image sequence").digest()
     return Footage(place, name, ContentId(identity), tuple(frames))

@@ -204,7 +204,9 @@ def _flaws(making: Making, source: Source) -> Iterator[str]:
     if isinstance(source, FrameFiles):
         damaged = {number + source.first for number in damaged}
         missing = damaged - {number for number, _ in source.frames}
-    yield from in_words(damaged - missing, making.harmed, missing)
+    first = source.first if isinstance(source, FrameFiles) else 0
+    others = {number + first: size for number, size in making.others.items()}
+    yield from in_words(damaged - missing - others.keys(), making.harmed, missing, others)
     yield from making.flaws
 
 

@@ -296,13 +296,15 @@ def adopt(
         for film in (film for film in find_films(opened, places, output, waits=not dry_run).usable if not film.frames):
             place = parse_place(film.place)
             view = opened.history.view_of(place.point)
-            found = look_for(opened, view, place.path, film.content, keeps=not dry_run)
+            found = look_for(opened, view, place.path, film.content, keeps=not dry_run, replaces=True)
             told += [{"place": film.place, "proxy": each.place, **_adopted(each)} for each in found]
-    count = sum(each["stands_for"] is not None for each in told)
+    count = sum(each["is_new"] for each in told)
 
     def lines() -> Iterator[str]:
         for each in told:
-            what = f"stands for its {each['stands_for']}" if each["stands_for"] else f"is none: {each['reason']}"
+            already = "" if each["is_new"] else " already"
+            stands = f"stands for its {each['stands_for']}{already}"
+            what = stands if each["stands_for"] else f"is not adopted: {each['reason']}"
             yield f"{each['place']}: {each['proxy']} {what}"
         yield f"{counted(count, 'file')} {'would be ' if dry_run else ''}adopted"
 
@@ -310,7 +312,7 @@ def adopt(
 
 
 def _adopted(candidate: "Candidate") -> dict[str, Any]:
-    return {"stands_for": candidate.resolution, "reason": candidate.reason}
+    return {"stands_for": candidate.resolution, "reason": candidate.reason, "is_new": candidate.is_new}
 
 
 def list_proxies(

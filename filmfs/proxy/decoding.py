@@ -62,6 +62,7 @@ class Shown:
     number: int
     frame: "av.VideoFrame"
     is_damaged: bool
+    other_size: tuple[int, int] | None = None  # its own, where that is why another is shown
 
 
 class Decoder(Protocol):

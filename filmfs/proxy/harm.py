@@ -97,8 +97,17 @@ def _is_silent(codec: "av.VideoCodecContext") -> bool:
     return codec.name == "hevc" or (codec.name == "h264" and (codec.extradata or b"")[:1] != b"\1")
 
 
-def in_words(damaged: Collection[int], may_be: Collection[int], missing: Collection[int] = ()) -> Iterator[str]:
-    """What is to be said of the frames of these numbers."""
+def in_words(
+    damaged: Collection[int],
+    may_be: Collection[int],
+    missing: Collection[int] = (),
+    others: Mapping[int, tuple[int, int]] | None = None,
+) -> Iterator[str]:
+    """What is to be said of the frames of these numbers; `others` are sizes of those that have not the first one's."""
+    for width, height in sorted(set((others or {}).values())):
+        alike = sorted(number for number, size in (others or {}).items() if size == (width, height))
+        is_so = f"of {width}×{height}, unlike the first ({runs(alike)})"
+        yield f"{counted(len(alike), 'frame')} {is_so}: the nearest one of the first's size is shown instead"
     for numbers, what in (
         (missing, "missing ({}): the nearest one is shown instead"),
         (damaged, "damaged ({}): shown as far as it can be decoded, else as the nearest one"),

@@ -59,6 +59,7 @@ class Making:
     renditions: tuple[Rendition, ...]
     damaged: tuple[int, ...] = ()
     harmed: tuple[int, ...] = ()
+    others: Mapping[int, tuple[int, int]] = field(default_factory=dict)  # sizes of damaged ones that have their own
     flaws: tuple[str, ...] = ()  # what else is wrong with the original, in words
     remarks: tuple[str, ...] = ()
 
@@ -76,6 +77,7 @@ class _Pieces:
     seconds: Fraction = Fraction(0)  # of the longest sound track
     damaged: list[int] = field(default_factory=list)
     harmed: list[int] = field(default_factory=list)
+    others: dict[int, tuple[int, int]] = field(default_factory=dict)
     flaws: list[str] = field(default_factory=list)
     signatures: dict[int, tuple[int, ...]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -139,7 +141,8 @@ def make(
         for number, recipe in enumerate(recipes)
     )
     flaws = (*original.flaws, *pieces.flaws)
-    return Making(made, tuple(sorted(pieces.damaged)), tuple(sorted(pieces.harmed)), flaws, tuple(pieces.remarks))
+    damaged, harmed = tuple(sorted(pieces.damaged)), tuple(sorted(pieces.harmed))
+    return Making(made, damaged, harmed, pieces.others, flaws, tuple(pieces.remarks))
 
 
 def frames_of_work(original: Original) -> int:
@@ -222,6 +225,7 @@ def _collect(pieces: _Pieces, outcome: Outcome) -> None:
         pieces.spans[first], pieces.kept[first] = result.files[:packets], result.files[packets:]
         pieces.lights.update({int(number): light for number, light in result.facts["lights"].items()})
         pieces.damaged += result.facts["damaged"]
+        pieces.others |= {int(number): tuple(size) for number, size in result.facts.get("others", {}).items()}
         pieces.harmed += result.facts.get("harmed", ())  # earlier versions left none
         pieces.signatures.update({int(number): tuple(s) for number, s in result.facts["signatures"].items()})
     elif isinstance(outcome.task, SoundTask):

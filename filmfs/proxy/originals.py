@@ -8,7 +8,7 @@ from array import array
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import BinaryIO
 
 import av
@@ -322,7 +322,10 @@ def _first_pictures(
 def _counted(
     reading: Reading, container: "av.container.InputContainer", stream: VideoStream, like: VideoStream
 ) -> "array[int]":
-    """Times for all pictures that can be decoded: their own where each comes after the one before, else evenly."""
+    """Times for all pictures that can be decoded: their own where none comes before an earlier one, else evenly.
+
+    Of several that have one time each is a tick after the one before.
+    """
     times: list[int | None] = []
     try:
         for packet in container.demux(stream):
@@ -337,8 +340,8 @@ def _counted(
     if not times:
         raise BadMedia("none of its pictures can be decoded")
     known = [time for time in times if time is not None]
-    if len(known) == len(times) and all(a < b for a, b in pairwise(known)):
-        return array("q", known)
+    if len(known) == len(times) and all(a <= b for a, b in pairwise(known)):
+        return array("q", accumulate(known, lambda before, time: max(before + 1, time)))
     rate = Fraction(like.average_rate or like.guessed_rate or 25)
     step = 1 / rate / Fraction(like.time_base or 1)
     return array("q", (round((known[0] if known else 0) + number * step) for number in range(len(times))))

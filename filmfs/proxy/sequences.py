@@ -131,9 +131,12 @@ class FramesDecoder:
         first = span.first - span.before
         files = dict(self._source.frames)
         latest, waiting = None, 0
+        sizes: dict[int, tuple[int, int]] = {}
         for at in range(len(span.times)):
             number = self._source.first + first + at
             found = self._find(files[number]) if number in files else None
+            if isinstance(found, tuple):
+                sizes[at], found = found, None
             if found is None and at == 0:
                 latest = self._before(number)
             latest = found or latest
@@ -141,9 +144,9 @@ class FramesDecoder:
                 waiting += 1
                 continue
             for missed in range(at - waiting, at):
-                yield Shown(missed - span.before, latest, True)
+                yield Shown(missed - span.before, latest, True, sizes.get(missed))
             waiting = 0
-            yield Shown(at - span.before, latest, found is None)
+            yield Shown(at - span.before, latest, found is None, sizes.get(at))
         if latest is None:
             raise BadMedia(f"frames {span.first} to {span.first + span.count - 1} cannot be decoded")
 
@@ -153,15 +156,17 @@ class FramesDecoder:
 
     def _before(self, number: int) -> "av.VideoFrame | None":
         earlier = (self._find(file) for each, file in reversed(self._source.frames) if each < number)
-        return next((frame for frame in earlier if frame is not None), None)
+        return next((frame for frame in earlier if frame is not None and not isinstance(frame, tuple)), None)
 
-    def _find(self, file: Source) -> "av.VideoFrame | None":
+    def _find(self, file: Source) -> "av.VideoFrame | tuple[int, int] | None":
+        """The picture; its size where it is not that of the first."""
         try:
             image = _decoded(_bytes(file))
         except self._passed_over:
             return None
-        if (image.frame.width, image.frame.height) != self._size:
-            return None
+        size = image.frame.width, image.frame.height
+        if size != self._size:
+            return size
         return self._display.shown(image.frame, image.meaning, image.matrix)
 
 

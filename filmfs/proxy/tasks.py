@@ -73,6 +73,7 @@ class PictureTask:
         fitter = Fitter(self.picture, [self.plans[each].size for each in order], larger)
         decoder = _decoder(self)
         damaged: list[int] = []
+        others: dict[int, tuple[int, int]] = {}
         signatures: dict[int, list[int]] = {}
         names = tuple(f"{self.name}-{number}" for number in range(len(self.plans)))
         with ExitStack() as closing:
@@ -86,7 +87,7 @@ class PictureTask:
 
             def frames() -> Iterator[Any]:
                 for shown in decoder.pictures(self.span):
-                    self._note(shown, damaged)
+                    self._note(shown, damaged, others)
                     yield shown.frame
 
             for number, sizes in enumerate(fitter.fitted(frames()), -self.span.before):
@@ -109,11 +110,13 @@ class PictureTask:
         kept = tuple(name for keeper in keepers for name in keeper.names)
         lights = {number: each for keeper in keepers for number, each in keeper.lights.items()}
         likenesses = {"signatures": signatures, "lights": lights}
-        return Result((*names, *kept), {"damaged": damaged, "harmed": harmed, **likenesses})
+        return Result((*names, *kept), {"damaged": damaged, "others": others, "harmed": harmed, **likenesses})
 
-    def _note(self, shown: Shown, damaged: list[int]) -> None:
+    def _note(self, shown: Shown, damaged: list[int], others: dict[int, tuple[int, int]]) -> None:
         if shown.is_damaged and 0 <= shown.number < self.span.count:
             damaged.append(self.span.first + shown.number)
+            if shown.other_size is not None:
+                others[self.span.first + shown.number] = shown.other_size
 
 
 _open: list[tuple[tuple[object, ...], FFmpegDecoder | FramesDecoder]] = []

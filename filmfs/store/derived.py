@@ -66,6 +66,13 @@ def drop_derived(transaction: Transaction, original: ContentId, recipe: bytes) -
     transaction.delete(DERIVED, original + recipe)
 
 
+def drop_derived_named(transaction: Transaction, original: ContentId, name: str) -> None:
+    """Forgets all that was made of an original under a name, by whatever recipe, or adopted."""
+    for key, raw in list(transaction.scan(DERIVED, original)):
+        if derived_of_value(transaction.value(DERIVED, key, raw)).name == name:
+            transaction.delete(DERIVED, key)
+
+
 def find_derived(transaction: Transaction, original: ContentId, recipe: bytes) -> Derived | None:
     """What a recipe made of an original, if it did. Raises Corrupt."""
     value = transaction.get(DERIVED, original + recipe)

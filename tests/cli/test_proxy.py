@@ -283,12 +283,16 @@ def test_frames_of_a_sequence_that_are_missing_are_told_apart_from_damaged_ones(
     for number in (1, 2, 3, 6, 7):
         film.still(number, folder / f"sh010.{number:04}.dpx")
     (folder / "sh010.0007.dpx").write_bytes(b"SDPX but no picture")
+    replace(film, size=(640, 360)).still(8, folder / "sh010.0008.dpx")
+    (folder / "sh010.0009.dpx").write_bytes(b"")
     drive = Drive(tmp_path)
     drive.filmfs("add", folder)
     told = json.loads(answer("proxy", "make", drive.root, "main:sh010", "--sizes", "thumbnail", "--json").stdout)
+    assert told["films"][0]["proxies"][0]["frames"] == 9
     assert told["films"][0]["flaws"] == [
+        "1 frame of 640×360, unlike the first (8): the nearest one of the first's size is shown instead",
         "2 frames missing (4–5): the nearest one is shown instead",
-        "1 frame damaged (7): shown as far as it can be decoded, else as the nearest one",
+        "2 frames damaged (7, 9): shown as far as it can be decoded, else as the nearest one",
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +79,26 @@ def test_an_original_without_a_decoder_here_has_the_proxies_that_its_maker_made(
     assert made["adopted"] == "Proxy/A001_C001.mp4"
     (listed,) = drive.facts("proxy list", "main:A001_C001.R3D")["films"]
     assert [each["adopted"] for each in listed["proxies"]] == ["Proxy/A001_C001.mp4"]
+
+
+def test_one_that_was_made_before_is_replaced_where_somebody_says_so(tmp_path: Path) -> None:
+    drive = Drive(tmp_path)
+    folder = card(tmp_path, "scene.mp4", "Proxy/scene.mp4")
+    drive.filmfs("add", folder / "scene.mp4")
+    drive.filmfs("proxy make", "main:", "--sizes", "editorial")
+    drive.filmfs("add", folder / "Proxy")
+    drive.filmfs("proxy make", "main:scene.mp4", "--sizes", "editorial,thumbnail")
+    assert [each.get("adopted") for each in listed(drive)] == [None, None]
+    assert "scene.mp4: Proxy/scene.mp4 stands for its editorial\n1 file adopted" in drive.filmfs("proxy adopt", "main:")
+    assert sorted((each["name"], each.get("adopted")) for each in listed(drive)) == [
+        ("editorial", "Proxy/scene.mp4"),
+        ("thumbnail", None),
+    ]
+    assert "stands for its editorial already\n0 files adopted" in drive.filmfs("proxy adopt", "main:")
+    drive.assert_sound()
+
+
+def listed(drive: Drive) -> list[dict[str, Any]]:
+    """The film's proxies."""
+    films: list[dict[str, Any]] = drive.facts("proxy list", "main:scene.mp4")["films"]
+    return list(films[0]["proxies"])

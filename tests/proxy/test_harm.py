@@ -179,6 +179,10 @@ def test_an_intra_film_s_frames_harm_nobody(tmp_path: Path) -> None:
 
 def test_words_say_what_is_shown_and_what_may_be() -> None:
     assert list(in_words((), ())) == []
+    assert list(in_words((), (), (), {2: (640, 360), 5: (320, 180), 4: (640, 360)})) == [
+        "1 frame of 320×180, unlike the first (5): the nearest one of the first's size is shown instead",
+        "2 frames of 640×360, unlike the first (2, 4): the nearest one of the first's size is shown instead",
+    ]
     assert list(in_words((3,), (4, 5, 6), (9, 10))) == [
         "2 frames missing (9–10): the nearest one is shown instead",
         "1 frame damaged (3): shown as far as it can be decoded, else as the nearest one",

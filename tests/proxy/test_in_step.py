@@ -183,6 +183,22 @@ def test_pictures_without_times_are_shown_evenly(codec: str, suffix: str, tmp_pa
         assert shown.times == tuple(number / Fraction(25) for number in range(50))
 
 
+def test_of_two_pictures_with_one_time_the_second_is_a_tick_later_and_all_others_are_where_they_were(
+    tmp_path: Path,
+) -> None:
+    times = [number * 40 for number in range(20)] + [3000 + number * 40 for number in range(20)]  # after a pause
+    times[7] = times[6]
+    film = Numbered(".mkv", "ffv1", "yuv420p", times=tuple(times), unit=Fraction(1, 1000), tracks=(),
+                    timecode=None, rate=Fraction(25))  # fmt: skip
+    path = film.write(tmp_path / "original")
+    assert seen(path).times[6] == seen(path).times[7]
+    times[7] += 1
+    for rendition in proxies(path, tmp_path).renditions:
+        shown = seen(rendition.path)
+        assert shown.numbers == tuple(range(40))
+        assert shown.times == tuple(Fraction(time, 1000) for time in times)
+
+
 @pytest.mark.parametrize("group", [12, 300])
 def test_times_that_are_not_those_of_pictures_as_shown_are_no_use_and_pictures_are_counted(
     group: int, tmp_path: Path
