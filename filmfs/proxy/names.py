@@ -10,24 +10,8 @@ from collections.abc import Container, Iterator
 
 _FILMS = {
     *(".mov", ".mp4", ".m4v", ".qt", ".3gp", ".mxf", ".avi", ".mkv", ".webm", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg"),
-    *(
-        ".m2v",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".dv",
-        ".vob",
-        ".wmv",
-        ".asf",
-        ".flv",
-        ".r3d",
-        ".braw",
-        ".ari",
-        ".crm",
-        ".nev",
-    ),
+    *(".dv", ".vob", ".wmv", ".asf", ".flv", ".m2v", ".h264", ".264", ".h265", ".265", ".hevc"),
+    *(".r3d", ".braw", ".ari", ".crm", ".nev"),
 }
 _SOUNDS = {".wav", ".bwf", ".rf64", ".aif", ".aiff", ".flac", ".mp3", ".m4a", ".aac", ".ogg"}
 _KEYS = {suffix.encode() for suffix in _FILMS | _SOUNDS}
