@@ -60,11 +60,16 @@ def adopt(
             found.append(Candidate(place, None, f"another stands for the {resolution} one already"))
             continue
         taken.add(resolution)
-        already = _already(proxies, content, resolution, ContentId(inode.content), replaces=replaces)
-        is_new = already is None
-        found.append(Candidate(place, None, already) if already else Candidate(place, resolution, is_new=is_new))
-        if keeps and is_new:
-            _keep(archive, content, resolution, ContentId(inode.content), inode.size, proxy, place)
+        adopted, made = _standing(proxies, content, resolution)
+        is_new = adopted is None or adopted.film.content != inode.content
+        if is_new and adopted is not None:
+            found.append(Candidate(place, None, f"{adopted.facts['adopted']} stands for its {resolution}"))
+        elif made is not None and not replaces:
+            found.append(Candidate(place, None, f"its {resolution} was made here already"))
+        else:
+            found.append(Candidate(place, resolution, is_new=is_new or made is not None))
+            if keeps and (is_new or made is not None):
+                _keep(archive, content, resolution, ContentId(inode.content), inode.size, proxy, place, made or adopted)
     return found
 
 
@@ -120,20 +125,24 @@ def _directory(view: View, names: tuple[str, ...]) -> FileId | None:
     return at
 
 
-def _already(
-    proxies: Proxies, original: ContentId, resolution: str, content: ContentId, *, replaces: bool
-) -> str | None:
-    """Why a film does not come to stand for a size; empty if it stands for that already, None if nothing hinders it."""
+def _standing(proxies: Proxies, original: ContentId, resolution: str) -> tuple[Derived | None, Derived | None]:
+    """What was adopted as a size of an original, and what was made here."""
     there = [each for each in proxies.all_of(original) if each.name == resolution]
     adopted = next((each for each in there if "adopted" in each.facts), None)
-    if adopted is not None:
-        return "" if adopted.film.content == content else f"{adopted.facts['adopted']} stands for its {resolution}"
-    return f"its {resolution} was made here already" if there and not replaces else None
+    return adopted, next((each for each in there if "adopted" not in each.facts), None)
 
 
 def _keep(
-    archive: Archive, original: ContentId, resolution: str, content: ContentId, size: int, proxy: Original, place: str
+    archive: Archive,
+    original: ContentId,
+    resolution: str,
+    content: ContentId,
+    size: int,
+    proxy: Original,
+    place: str,
+    before: Derived | None,
 ) -> None:
+    """Records it; the stills of what stood there before stay."""
     picture = proxy.picture
     assert picture is not None
     suffix = "." + place.rpartition(".")[2].lower()
@@ -146,10 +155,11 @@ def _keep(
         "reel": proxy.labels.reel,
         "picture": picture.codec,
         "damaged": 0,
-        "stills": {},
+        "stills": before.facts["stills"] if before is not None else {},
         "adopted": place,
     }
-    made = Derived(resolution, (DerivedFile(FILM, content, size, suffix),), facts)
+    stills = before.files[1:] if before is not None else ()
+    made = Derived(resolution, (DerivedFile(FILM, content, size, suffix), *stills), facts)
 
     def record(transaction: Transaction) -> None:
         drop_derived_named(transaction, original, resolution)

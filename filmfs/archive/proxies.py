@@ -51,7 +51,7 @@ class Made:
     """What came of a film: its proxies by the names of their recipes, and what there is to remark."""
 
     proxies: dict[str, Derived]
-    damaged: int = 0  # frames that are damaged or may show the damage of others
+    damaged: int = 0  # frames
     flaws: tuple[str, ...] = ()  # what is wrong with the film, in words; it is kept with its proxies
     remarks: tuple[str, ...] = ()  # of how it went
 
@@ -143,7 +143,7 @@ class Proxies:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             shutil.rmtree(folder, ignore_errors=True)
-        return Made(proxies, len(making.damaged) + len(making.harmed), flaws, making.remarks)
+        return Made(proxies, len(making.damaged), flaws, making.remarks)
 
     def drop_pieces(self, original: ContentId) -> None:
         """Removes what is left of work on an original that nobody will go on with."""

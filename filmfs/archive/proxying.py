@@ -76,7 +76,12 @@ class ProxyWork:
         with working(self._archive.root), self._ahead:
             self._resume()
             while (job := self._take()) is not None:
-                yield self._carry_out(job, executor, begun, advance)
+                try:
+                    ended = self._carry_out(job, executor, begun, advance)
+                except (KeyboardInterrupt, SystemExit):  # which costs no try
+                    self._end(replace(job, tries=job.tries - 1), JobState.WAITING, job.error)
+                    raise
+                yield ended
 
     def _resume(self) -> None:
         """Jobs of a process that went wait again."""
@@ -107,9 +112,6 @@ class ProxyWork:
             return self._end(job, JobState.CANCELLED)
         except _STOPS as error:
             self._end(replace(job, tries=job.tries - 1), JobState.WAITING, str(error))
-            raise
-        except KeyboardInterrupt:
-            self._end(replace(job, tries=job.tries - 1), JobState.WAITING)
             raise
         except FilmFSError as error:
             if not isinstance(error, _HOPELESS) and not _is_last(job) and job.tries < 2 * _TRIES:

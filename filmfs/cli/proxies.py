@@ -1,7 +1,7 @@
 """`proxy make`, `adopt`, `status`, `cancel`, `list`, `pick`: smaller renditions of films."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,6 @@ from filmfs.store.derived import Derived
 if TYPE_CHECKING:  # all of FFmpeg's libraries are behind these, and most commands need none
     from filmfs.archive.adopting import Candidate
     from filmfs.archive.footage import Footage, Unusable
-    from filmfs.archive.proxies import Proxies
     from filmfs.archive.queue import ProxyQueue
     from filmfs.proxy.executors import Executor
     from filmfs.store.jobs import Job
@@ -99,7 +98,7 @@ def make(
         planned = {each.film.content for each in plans}
         there = {film.content: film for film in films.usable if film.content not in planned}
         if dry_run:
-            _tell_plan(output, with_adoptions(opened, plans, recipes), films.unusable, known)
+            _tell_plan(output, with_adoptions(opened, plans, recipes, again=again), films.unusable, known)
             return
         jobs = [
             Job(each.film.content, each.film.name, each.film.place, each.make, priority=_ASKED_FOR) for each in plans
@@ -114,8 +113,9 @@ def make(
                 proxies.forget(dropped)
                 numbers = queue.add(jobs)
                 ended = _work(opened, queue, set(numbers), executor, output, is_elsewhere=bool(farm))
-        told = [_told(opened, each.film, ended[number]) for each, number in zip(plans, numbers, strict=True) if ended]
-        told += [each for film in there.values() if (each := _told_of(proxies, film))["flaws"]]
+        worked = list(zip(plans, numbers, strict=True)) if jobs and not later else []
+        told = [_told(opened, each.film, each.make, ended.get(number)) for each, number in worked]
+        told += [each for film in there.values() if (each := _told_of(opened, film))["flaws"]]
     told += [{"place": each.place, "error": "unusable", "message": each.why} for each in films.unusable]
     left_out = [each for each in told if "error" in each]
     facts: dict[str, Any] = {"films": told, "known": known, "left_out": len(left_out)}
@@ -147,16 +147,17 @@ def _work(
     from filmfs.store.jobs import OPEN
 
     work = ProxyWork(archive, partial(source_elsewhere, archive) if is_elsewhere else None)
-    known: dict[int, Job] = {}  # of those that ended the queue keeps the newest alone
+    over: dict[int, Job] = {}  # of those that ended the queue keeps the newest alone, or is told to forget them
     with output.films(len(numbers)) as bar, _telling_what_waits(queue, numbers, output):
         while True:
-            known |= {job.number: job for job in queue.jobs() if job.number in numbers}
-            if all(job.state not in OPEN for job in known.values()):
-                return known
+            now = {job.number: job for job in queue.jobs() if job.number in numbers}
+            over |= {number: job for number, job in now.items() if job.state not in OPEN}
+            if now.keys() <= over.keys():
+                return over
             try:
                 for job in work.run(executor, bar.begin, bar.advance):
                     bar.end(job.place)
-                    known[job.number] = job
+                    over[job.number] = job
                     if not {each.number for each in queue.jobs() if each.state in OPEN} & numbers:
                         break
             except Busy:  # the daemon, or another command
@@ -170,15 +171,16 @@ def _work(
 @contextmanager
 def _telling_what_waits(queue: "ProxyQueue", numbers: set[int], output: Output) -> "Iterator[None]":
     """Whoever interrupts it is told what is done, and how the rest goes on or is taken out."""
-    from filmfs.store.jobs import OPEN
+    from filmfs.store.jobs import OPEN, JobState
 
     try:
         yield
     except KeyboardInterrupt:
-        left = sum(job.number in numbers and job.state in OPEN for job in queue.jobs())
-        if left:
+        jobs = [job for job in queue.jobs() if job.number in numbers]
+        if any(job.state in OPEN for job in jobs):
+            done = sum(job.state is JobState.DONE for job in jobs)
             output.remark(
-                f"{len(numbers) - left} of {counted(len(numbers), 'film')} done; the rest waits in the queue, and the "
+                f"{done} of {counted(len(numbers), 'film')} done; what is left waits in the queue, and the "
                 "next `filmfs proxy make` or a mount goes on with it (`filmfs proxy cancel --all` takes it out)"
             )
         raise
@@ -203,30 +205,31 @@ def _executor(processes: int | None, farm: str, moved: list[str]) -> "Iterator[E
         yield elsewhere
 
 
-def _told(opened: Archive, film: "Footage", job: "Job") -> dict[str, Any]:
-    """What became of a film's job."""
+def _told(opened: Archive, film: "Footage", sizes: tuple[str, ...], job: "Job | None") -> dict[str, Any]:
+    """What became of a film's job; None: it is over and was forgotten."""
+    if job is not None and job.state != "done":
+        return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
+    told = _told_of(opened, film, sizes)
+    told["remarks"] = [remark for remark in (job.remarks if job is not None else ()) if remark not in told["flaws"]]
+    return told
+
+
+def _told_of(opened: Archive, film: "Footage", sizes: Iterable[str] = ()) -> dict[str, Any]:
+    """What there is of a film: proxies of some sizes, or all that there are."""
     from filmfs.archive.proxies import Proxies
 
-    if job.state != "done":
-        return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
     proxies, book = Proxies(opened), opened.settings.recipes
-    found = (proxies.find(film.content, book[name]) for name in job.recipes if name in book)
-    made = [each for each in found if each]
-    flaws = _flaws(made)
-    remarks = [remark for remark in job.remarks if remark not in flaws]
-    facts = {"proxies": list(map(_facts, made)), "damaged": job.damaged, "flaws": flaws, "remarks": remarks}
-    return {"place": film.place, **facts}
-
-
-def _told_of(proxies: "Proxies", film: "Footage") -> dict[str, Any]:
-    """What there is of a film already."""
-    made = proxies.all_of(film.content)
-    return {"place": film.place, "proxies": list(map(_facts, made)), "flaws": _flaws(made)}
-
-
-def _flaws(made: list[Derived]) -> list[str]:
-    """What is wrong with the original of these, in words."""
-    return list(dict.fromkeys(flaw for each in made for flaw in each.facts.get("flaws", ())))
+    found = {name: proxies.find(film.content, recipe) for name, recipe in book.items()}
+    shown = [made for made in found.values() if made is not None]
+    told = [made for name in sizes if (made := found.get(name)) is not None] if sizes else proxies.all_of(film.content)
+    return {
+        "place": film.place,
+        "proxies": [_facts(each) for each in told],
+        "damaged": max((each.facts.get("damaged", 0) for each in shown), default=0),
+        "harmed": max((each.facts.get("harmed", 0) for each in shown), default=0),
+        "flaws": list(dict.fromkeys(flaw for each in shown for flaw in each.facts.get("flaws", ()))),
+        "remarks": [],
+    }
 
 
 def _facts(made: Derived) -> dict[str, Any]:
@@ -241,7 +244,7 @@ def _made_lines(told: list[dict[str, Any]], known: int, queued: int) -> Iterator
             continue
         made = ", ".join(map(_words, _by_size(each["proxies"])))
         yield f"{each['place']}: {made or 'it is a proxy itself'}"
-        yield from (f"  {remark}" for remark in (*each["flaws"], *each.get("remarks", ())))
+        yield from (f"  {remark}" for remark in (*each["flaws"], *each["remarks"]))
     if queued:
         yield f"{counted(queued, 'film')} in the queue"
     if known:
@@ -319,13 +322,11 @@ def list_proxies(
     archive: ArchivePath, places: Places, as_json: Json = False, quiet: Quiet = False, verbose: Verbose = False
 ) -> None:
     """Say which proxies films have."""
-    from filmfs.archive.proxies import Proxies
 
     output = Output(as_json, quiet, verbose)
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
-        proxies = Proxies(opened)
-        told = [_told_of(proxies, film) for film in find_films(opened, places, output, waits=False).usable]
+        told = [_told_of(opened, film) for film in find_films(opened, places, output, waits=False).usable]
 
     def lines() -> Iterator[str]:
         for each in told:

@@ -103,8 +103,11 @@ def _missing(proxies: "Proxies", film: "Footage", recipes: Book, *, again: bool)
     return tuple(name for name, made in there.items() if made is None or (again and "adopted" not in made.facts))
 
 
-def with_adoptions(opened: Archive, plans: Sequence[Plan], recipes: Book) -> list[Plan]:
-    """The same as it will be when proxies that others made were adopted, which comes first."""
+def with_adoptions(opened: Archive, plans: Sequence[Plan], recipes: Book, *, again: bool) -> list[Plan]:
+    """The same as it will be when proxies that others made were adopted, which comes first.
+
+    `again`: what was made here is forgotten before that.
+    """
     from filmfs.archive.adopting import adopt
 
     found: list[Plan] = []
@@ -114,7 +117,7 @@ def with_adoptions(opened: Archive, plans: Sequence[Plan], recipes: Book) -> lis
         if not each.film.frames:
             place = parse_place(each.film.place)
             view = opened.history.view_of(place.point)
-            for candidate in adopt(opened, view, place.path, each.film.content, keeps=False):
+            for candidate in adopt(opened, view, place.path, each.film.content, keeps=False, replaces=again):
                 if candidate.resolution is not None:
                     stand[candidate.resolution] = f"{place.point}:{candidate.place}"
         taken |= set(stand.values())

@@ -13,6 +13,8 @@ from filmfs.core.errors import BadMedia
 from filmfs.core.ports import ByteSource
 
 _HEADER = struct.Struct(">I4s")
+FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+"""One of which a QuickTime file or its kind begins with."""
 MANY = 200_000  # boxes of one parent; two hours in fragments of a second have 14,400
 
 

@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 from filmfs.core.errors import BadMedia
 from filmfs.core.ports import ByteSource
-from filmfs.media.boxes import MANY, boxes_in_file
+from filmfs.media.boxes import FIRST_BOXES, MANY, boxes_in_file
 
 _HEAD = 64
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _SYNC, _PACKETS = 0x47, ((188, 0), (192, 4))  # bytes of a packet, and where in it the sync byte is
 _TAG_HEAD, _TAGS = 11, (8, 9, 18)
+_BOXES = {*FIRST_BOXES, b"moof", b"mfra", b"meta", b"sidx", b"ssix", b"styp", b"emsg", b"uuid", b"pnot", b"udta"}
 _UNKNOWN = 0xFFFFFFFF  # and 0: of a size that whoever wrote it did not know
 
 
@@ -47,7 +48,7 @@ def _missing_of(head: bytes) -> _Missing:
         return _of_form
     if head[:4] == b"FLV\1":
         return _of_flv
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+    if head[4:8] in FIRST_BOXES:
         return _of_boxes
     return _of_packets
 
@@ -92,13 +93,19 @@ def _of_form(source: ByteSource, head: bytes) -> int:
     return max(0, 8 + size - source.size) if size not in (0, _UNKNOWN) else 0
 
 
-def _of_flv(source: ByteSource, _: bytes) -> int | None:
+def _of_flv(source: ByteSource, head: bytes) -> int | None:
+    first = int.from_bytes(head[5:9], "big") + 4
+    size = _tag_at(source, first)
+    if size is None or source.read(first + size, 4) != size.to_bytes(4, "big"):
+        return 0  # some programs write other numbers there
     length = int.from_bytes(source.read(source.size - 4, 4), "big")
-    at = source.size - 4 - length
-    if length < _TAG_HEAD or at < 0:
-        return None
-    head = source.read(at, _TAG_HEAD)
-    return 0 if head[0] & 31 in _TAGS and int.from_bytes(head[1:4], "big") + _TAG_HEAD == length else None
+    return 0 if length and _tag_at(source, source.size - 4 - length) == length else None
+
+
+def _tag_at(source: ByteSource, at: int) -> int | None:
+    """Bytes of the tag at a place, if it is one."""
+    head = source.read(at, _TAG_HEAD) if 0 <= at < source.size else b""
+    return int.from_bytes(head[1:4], "big") + _TAG_HEAD if len(head) == _TAG_HEAD and head[0] & 31 in _TAGS else None
 
 
 def _of_boxes(source: ByteSource, _: bytes) -> int:
@@ -106,8 +113,8 @@ def _of_boxes(source: ByteSource, _: bytes) -> int:
         last = max(boxes_in_file(source), key=lambda box: box.start, default=None)
     except BadMedia:
         return 0
-    if last is None:
-        return 0
+    if last is None or last.kind not in _BOXES:
+        return 0  # what programs put after a film is no box
     head = source.read(last.start, min(16, source.size - last.start))
     size = int.from_bytes(head[:4], "big")
     if size == 1:
@@ -119,5 +126,6 @@ def _of_packets(source: ByteSource, head: bytes) -> int | None:
     for length, sync in _PACKETS:
         at = range(sync, 2 * length + sync + 1, length)
         if source.size > at[-1] and all(source.read(each, 1) == bytes((_SYNC,)) for each in at):
-            return None if source.size % length else 0
+            rest = source.size % length
+            return None if any(source.read(source.size - rest, rest)) else 0
     return 0

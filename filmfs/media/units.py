@@ -1,4 +1,5 @@
-"""What the bytes of a coded picture say without decoding: whether others refer to it, and whether they can be its own.
+"""What the bytes of a coded picture say without decoding: whether others refer to it, from when on pictures are right
+if decoding begins with it, and whether they can be its own.
 
 H.264 and H.265 are NAL units, with a start code before each or its length. `nal_ref_idc` tells whether there may be
 references to H.264's (ITU-T H.264, 7.4.1), its type in H.265 (ITU-T H.265, table 7-1: to even ones below 16 no other of
@@ -8,14 +9,16 @@ something are no picture's.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 _LOOKED_AT = 64 << 10  # parameter sets and messages before the picture are shorter
 _CODE = re.compile(rb"\0\0\x01")  # without the zeros that may be before it
-_IN_A_UNIT = re.compile(rb"\0\0[\0\x01\x02]")
-_BETWEEN_CODES = re.compile(rb"\0\0(?:\0+[^\0\x01]|\x02)")  # zeros may be before a code, and at the end
+_IN_A_UNIT = re.compile(rb"\0\0(?:[\x01\x02]|\0++[^\0]|\0{62})")  # a few at its end are padding, by who copied it
+_BETWEEN_CODES = re.compile(rb"(?<!\0)\0\0(?:\0++[^\0\x01]|\x02)")  # zeros may be before a code, and at the end
 _MPEG2_PICTURE, _MPEG2_B = b"\0\0\1\0", 3
 _WIDTH_AT = {"h264": 4, "hevc": 21}  # where extradata says the bytes of a length, less one, in two bits
+_SLICES = {"h264": range(1, 6), "hevc": range(32)}
+_IDR, _MESSAGE, _RECOVERY_POINT = 5, 6, 6  # kinds of H.264's units, and a kind of message (H.264, D.1)
 
 
 def is_reference(codec: str, extradata: bytes | None, data: "bytes | memoryview") -> bool:
@@ -27,11 +30,30 @@ def is_reference(codec: str, extradata: bytes | None, data: "bytes | memoryview"
     if codec == "mpeg2video":
         at = head.find(_MPEG2_PICTURE)
         return at < 0 or len(head) < at + 6 or head[at + 5] >> 3 & 7 != _MPEG2_B
-    said: dict[str, Callable[[int], bool | None]] = {"h264": _of_avc, "hevc": _of_hevc}
-    if codec not in said:
+    if codec not in _WIDTH_AT:
         return True
-    answers = (said[codec](head[first]) for first in _firsts(head, _width(codec, extradata)))
-    return next((is_one for is_one in answers if is_one is not None), True)
+    for first in _firsts(head, _width(codec, extradata)):
+        kind = _kind(codec, head[first])
+        if kind in _SLICES[codec]:
+            return bool(head[first] >> 5 & 3) if codec == "h264" else kind >= 16 or kind % 2 == 1
+    return True
+
+
+def recovers_after(codec: str, extradata: bytes | None, data: "bytes | memoryview") -> int:
+    """How many references after the picture of a packet with which decoding can begin all is right: of most at once.
+
+    H.264 may have a part of each picture anew (`recovery_frame_cnt`: H.264, D.2.8).
+    """
+    if codec != "h264":
+        return 0
+    head, count = bytes(data[:_LOOKED_AT]), 0
+    for first in _firsts(head, _width(codec, extradata)):
+        kind = _kind(codec, head[first])
+        if kind == _IDR:
+            return 0
+        if kind == _MESSAGE and head[first + 1 : first + 2] == bytes((_RECOVERY_POINT,)):
+            count = _number(head[first + 3 : first + 11])
+    return count
 
 
 def is_possible(codec: str, extradata: bytes | None, data: memoryview) -> bool:
@@ -40,28 +62,40 @@ def is_possible(codec: str, extradata: bytes | None, data: memoryview) -> bool:
         return True
     if not (width := _width(codec, extradata)):
         return not _BETWEEN_CODES.search(data)
-    return all(last <= len(data) and not _IN_A_UNIT.search(data[first:last]) for first, last in _units(data, width))
+    for first, last in _units(data, width):
+        is_slice = first < len(data) and _kind(codec, data[first]) in _SLICES[codec]
+        if last > len(data) or (is_slice and _IN_A_UNIT.search(data[first:last])):
+            return False
+    return True
 
 
-def _of_avc(header: int) -> bool | None:
-    return bool(header >> 5 & 3) if 1 <= header & 31 <= 5 else None
+def _kind(codec: str, header: int) -> int:
+    return header & 31 if codec == "h264" else header >> 1 & 63
 
 
-def _of_hevc(header: int) -> bool | None:
-    kind = header >> 1 & 63
-    return (kind >= 16 or kind % 2 == 1) if kind < 32 else None
+def _number(data: bytes) -> int:
+    """An unsigned Exp-Golomb number (H.264, 9.1) of at most 31 bits."""
+    bits = "".join(f"{byte:08b}" for byte in data)
+    zeros = bits.find("1")
+    return int(bits[zeros : 2 * zeros + 1], 2) - 1 if 0 <= zeros < 31 else 0
 
 
 def _width(codec: str, extradata: bytes | None) -> int:
     """How many bytes say a unit's length; 0: there are start codes."""
     at = _WIDTH_AT[codec]
-    return (extradata[at] & 3) + 1 if extradata and extradata[0] == 1 and len(extradata) > at else 0
+    if not extradata or len(extradata) <= at:
+        return 0
+    if codec == "hevc":  # whose first writers had version 0 (FFmpeg, hevc/parse.c)
+        has_lengths = bool(extradata[0] or extradata[1] or extradata[2] > 1)
+    else:
+        has_lengths = extradata[0] == 1
+    return (extradata[at] & 3) + 1 if has_lengths else 0
 
 
 def _firsts(data: bytes, width: int) -> Iterator[int]:
-    """Where units begin."""
+    """Where units begin that have a byte at least."""
     if width:
-        return (first for first, _ in _units(memoryview(data), width))
+        return (first for first, _ in _units(memoryview(data), width) if first < len(data))
     return (found.end() for found in _CODE.finditer(data) if found.end() < len(data))
 
 

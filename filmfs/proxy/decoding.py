@@ -103,8 +103,9 @@ class FFmpegDecoder:
 
     def harmed(self) -> set[int]:
         """See Decoder."""
-        times = self._account.harmed(self._numbers if self._picture.is_counted else None)
-        return {self._numbers[time] for time in times if time in self._numbers}
+        if self._picture.is_counted:
+            return self._account.harmed_of_counted(self._numbers)
+        return {self._numbers[time] for time in self._account.harmed() if time in self._numbers}
 
     def _by_time(self, span: Span) -> Iterator[Shown]:
         times, at, latest = span.times, 0, None
@@ -208,6 +209,7 @@ def _decoded(
     missing: set[int | None] = {None} if times is None else set(times)
     has_some = False
     for number, packet in enumerate(packets_of(reading, container, stream)):
+        is_torn = reading.is_torn(packet)
         if packet.is_discard and packet.pts is not None and packet.pts < begins:
             packet = _shown(packet)
         if times is None and packet.size:
@@ -219,15 +221,15 @@ def _decoded(
         try:
             frames = stream.codec_context.decode(packet)
         except av.FFmpegError:
-            if stream.codec_context.thread_count == 1:  # else it may be of one before it
-                account.spoil(packet)
+            account.fail(packet, stream)
             if concealing is not None and packet.size:
                 account.spoil(packet)
                 frames = _concealed(concealing, packet)
-        if reading.is_torn(packet):
+        if is_torn:
             account.spoil(packet)
         if not missing and packet.size:
             frames += _rest(stream)
+        account.is_drained = not missing or not packet.size
         has_some = has_some or bool(frames)
         account.receive(frames)
         yield from ((frame, account.is_damaged(frame)) for frame in frames)

@@ -13,15 +13,19 @@ import av
 from av.video.stream import VideoStream
 
 from filmfs.core.words import counted, runs
-from filmfs.media.units import is_possible, is_reference
+from filmfs.media.units import is_possible, is_reference, recovers_after
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A picture as the decoder got it: when it is shown, and what others have to do with it."""
+    """A picture as the decoder got it: when it is shown, and what others have to do with it.
+
+    `recovers`: after so many references all is right again, whatever was damaged before it; 0: with itself, None: it
+    is none with which decoding can begin.
+    """
 
     time: int
-    is_key: bool  # decoding can begin with it
+    recovers: int | None
     is_reference: bool  # others may refer to it
 
 
@@ -29,40 +33,60 @@ def harmed(order: Iterable[Sent], damaged: Collection[int]) -> set[int]:
     """The times of those that may be harmed by others, of pictures in the order of decoding; `damaged` are times."""
     found: set[int] = set()
     key, is_broken, is_broken_before = None, False, False
+    left: int | None = None  # references until all is right
     for sent in order:
-        if sent.is_key:
-            key, is_broken_before, is_broken = sent.time, is_broken, False
+        if left is not None and sent.is_reference:
+            left -= 1
+        if sent.recovers is not None:
+            left = sent.recovers
+        if left == 0:
+            if sent.recovers == 0:
+                key, is_broken_before = sent.time, is_broken
+            is_broken, left = False, None
         leads = key is not None and sent.time < key
         if is_broken or (leads and is_broken_before):
             found.add(sent.time)
         if sent.time in damaged and sent.is_reference:
             is_broken_before = is_broken_before or leads  # what leads is referred to by what leads alone
-            is_broken = is_broken or not leads
+            is_broken, left = is_broken or not leads, left if leads else None
     return found
 
 
 class Account:
-    """What a decoder was given, and what came of it: one picture for each packet, in the order of their times."""
+    """What a decoder was given, and what came of it."""
 
     def __init__(self) -> None:
+        self.is_drained = False  # it has nothing left that was given to it
         self._sent: list[Sent] = []
         self._came: set[int] = set()
         self._damaged: set[int] = set()
+        self._has_failed = False
 
     def send(self, packet: "av.Packet[Any]", stream: VideoStream) -> None:
         """A packet that the decoder gets next."""
-        if packet.size and packet.pts is not None:
-            codec = stream.codec_context
-            is_key = packet.is_keyframe or codec.codec.intra_only
-            is_one = is_key or is_reference(codec.name, codec.extradata, memoryview(packet))
-            self._sent.append(Sent(packet.pts, is_key, is_one))
-            if _is_silent(codec) and not is_possible(codec.name, codec.extradata, memoryview(packet)):
-                self.spoil(packet)
+        if not packet.size or packet.pts is None:
+            return
+        self.is_drained = False
+        codec, data = stream.codec_context, memoryview(packet)
+        if codec.codec.intra_only:
+            self._sent.append(Sent(packet.pts, 0, is_reference=True))
+            return
+        recovers = recovers_after(codec.name, codec.extradata, data) if packet.is_keyframe else None
+        is_one = recovers is not None or is_reference(codec.name, codec.extradata, data)
+        self._sent.append(Sent(packet.pts, recovers, is_one))
+        if _is_silent(codec) and not is_possible(codec.name, codec.extradata, data):
+            self.spoil(packet)
 
     def spoil(self, packet: "av.Packet[Any]") -> None:
         """Its picture is damaged, whatever the decoder says."""
         if packet.pts is not None:
             self._damaged.add(packet.pts)
+
+    def fail(self, packet: "av.Packet[Any]", stream: VideoStream) -> None:
+        """It could not be decoded, or one of those before it where the decoder has several threads."""
+        self._has_failed = True
+        if stream.codec_context.thread_count == 1:
+            self.spoil(packet)
 
     def receive(self, frames: "Iterable[av.VideoFrame]") -> None:
         """Pictures that came out."""
@@ -76,20 +100,22 @@ class Account:
         """Of a picture that was received."""
         return frame.is_corrupt or frame.pts in self._damaged
 
-    def harmed(self, numbers: Mapping[int, int] | None = None) -> set[int]:
-        """The times of those that are whole, but may be harmed by others.
-
-        `numbers`: their places among those that came out, where times say nothing of them.
-        """
+    def harmed(self) -> set[int]:
+        """The times of those that are whole, but may be harmed by others: pictures come in the order of their times."""
         latest = max(self._came, default=0)
-        if numbers is None:
-            lost = {sent.time for sent in self._sent if sent.time < latest and sent.time not in self._came}
-            return harmed(self._sent, self._damaged | lost) - self._damaged - lost
-        none = 1 + max(numbers.values(), default=0)
-        order = [replace(sent, time=numbers.get(sent.time, none)) for sent in self._sent]
-        damaged = {numbers.get(time, none) for time in self._damaged}
-        places = harmed(order, damaged) - damaged
-        return {time for time, number in numbers.items() if number in places}
+        lost = {
+            sent.time for sent in self._sent if sent.time not in self._came and (self.is_drained or sent.time < latest)
+        }
+        return harmed(self._sent, self._damaged | lost) - self._damaged - lost
+
+    def harmed_of_counted(self, places: Mapping[int, int]) -> set[int]:
+        """The places of such, where times are only names of packets, and not each packet has a picture."""
+        after = 1 + max(places.values(), default=0)
+        order = [replace(sent, time=places.get(sent.time, after + at)) for at, sent in enumerate(self._sent)]
+        lost = {sent.time for sent in self._sent if sent.time not in self._came} if self._has_failed else set()
+        causes = self._damaged | lost
+        damaged = {place.time for place, sent in zip(order, self._sent, strict=True) if sent.time in causes}
+        return {place for place in harmed(order, damaged) - damaged if place < after}
 
 
 def _is_silent(codec: "av.VideoCodecContext") -> bool:

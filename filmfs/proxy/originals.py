@@ -8,15 +8,16 @@ from array import array
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import accumulate, pairwise
 from typing import BinaryIO
 
 import av
 from av.video.stream import VideoStream
 
-from filmfs.core.errors import BadMedia, BadTimecode
-from filmfs.core.smpte import exact_rate
+from filmfs.core.errors import BadMedia
+from filmfs.core.words import counted
+from filmfs.media.boxes import FIRST_BOXES
 from filmfs.proxy.looking import Looked, how_cut_off, look_at_packets, look_at_tables, refuse_cut_off_sound
+from filmfs.proxy.pacing import count_pictures, pace_of
 from filmfs.proxy.reading import Opener, Reading
 
 _LOOKED_AT = 1  # pictures that are decoded to see what they are
@@ -36,7 +37,6 @@ _INTRA = {
     "utvideo",
 }
 _QUICKTIME = "mov,mp4"
-_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # one of which a QuickTime file begins with
 _PROGRESSIVE = {0, 1}  # AVFieldOrder: unknown, progressive
 _FULL = 2
 _RGB = 0
@@ -59,7 +59,7 @@ class Picture:
     `times` are in `time_base` seconds, as FFmpeg tells them; `starts` numbers those with which decoding can begin, so
     that all after them can be decoded. `is_counted`: their times are of no use for finding them, so they are decoded
     from the first one on and numbered. `last` is how long the last one is shown, in `time_base`. `sizes` are how many
-    bytes each takes; there are none where all are taken to be alike.
+    bytes each takes; there are none where all are taken to be alike. `lost` packets of a counted one have no picture.
     """
 
     stream: int
@@ -80,6 +80,7 @@ class Picture:
     turned: tuple[int, ...] | None = None  # a display matrix, nine numbers
     is_counted: bool = False
     sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    lost: int = 0
 
     @property
     def frames(self) -> int:
@@ -143,9 +144,11 @@ def examine(opener: Opener) -> Original:
             zero = picture.times[0] * picture.time_base
         elif not container.format.name.startswith(_QUICKTIME) and container.start_time is not None:
             zero = Fraction(container.start_time, av.time_base)
-        ending = how_cut_off(reading)
+        lost = picture.lost if picture is not None else 0
+        flaws = [f"{counted(lost, 'packet')} cannot be decoded: pictures are missing or damaged"] if lost else []
+        flaws += [ending] if (ending := how_cut_off(reading)) else []
         reading.raise_failure()
-        return Original(picture, sounds, zero, labels, (ending,) if ending else ())
+        return Original(picture, sounds, zero, labels, tuple(flaws))
 
 
 def opened(reading: Reading) -> "av.container.InputContainer":
@@ -171,11 +174,11 @@ def opened(reading: Reading) -> "av.container.InputContainer":
 def _is_quicktime(place: str | BinaryIO) -> bool:
     if isinstance(place, str):
         with suppress(OSError), open(place, "rb") as file:
-            return file.read(8)[4:] in _ATOMS
+            return file.read(8)[4:] in FIRST_BOXES
         return False
     head = place.read(8)
     place.seek(0)
-    return head[4:] in _ATOMS
+    return head[4:] in FIRST_BOXES
 
 
 def _is_cover(stream: VideoStream) -> bool:
@@ -222,11 +225,11 @@ def _picture(reading: Reading, container: "av.container.InputContainer", stream:
         raise BadMedia("none of its first pictures can be decoded")
     first = seen.first
     assert first is not None
-    times, is_counted = looked.times, not looked.is_trusted or not seen.is_as(looked.times)
+    times, is_counted, lost = looked.times, not looked.is_trusted or not seen.is_as(looked.times), 0
     if is_counted:
         with opened(reading) as again:
-            times = _counted(reading, again, again.streams.video[number], stream)
-    rate, is_steady = _pace(times, stream)
+            times, lost = count_pictures(reading, again, again.streams.video[number], stream)
+    rate, is_steady = pace_of(times, stream)
     return Picture(
         number,
         context.name,
@@ -246,6 +249,7 @@ def _picture(reading: Reading, container: "av.container.InputContainer", stream:
         matrix_of(first),
         is_counted,
         array("q") if is_counted else looked.sizes,
+        lost,
     )
 
 
@@ -317,59 +321,6 @@ def _first_pictures(
         seen.had_errors = True
     reading.raise_failure()
     return seen
-
-
-def _counted(
-    reading: Reading, container: "av.container.InputContainer", stream: VideoStream, like: VideoStream
-) -> "array[int]":
-    """Times for all pictures that can be decoded: their own where none comes before an earlier one, else evenly.
-
-    Of several that have one time each is a tick after the one before.
-    """
-    times: list[int | None] = []
-    try:
-        for packet in container.demux(stream):
-            try:
-                times += [frame.pts for frame in packet.decode()]
-            except av.FFmpegError:
-                continue
-    except av.FFmpegError as error:
-        reading.raise_failure(error)
-    reading.raise_failure()
-    reading.raise_gaps()
-    if not times:
-        raise BadMedia("none of its pictures can be decoded")
-    known = [time for time in times if time is not None]
-    if len(known) == len(times) and all(a <= b for a, b in pairwise(known)):
-        return array("q", accumulate(known, lambda before, time: max(before + 1, time)))
-    rate = Fraction(like.average_rate or like.guessed_rate or 25)
-    step = 1 / rate / Fraction(like.time_base or 1)
-    return array("q", (round((known[0] if known else 0) + number * step) for number in range(len(times))))
-
-
-def _pace(times: "array[int]", stream: VideoStream) -> tuple[Fraction, bool]:
-    """Frames a second, and whether each picture has as long: within a tick, as some clocks cannot say it exactly."""
-    base = Fraction(stream.time_base or 1)
-    said = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
-    average = (len(times) - 1) / ((times[-1] - times[0]) * base) if len(times) > 1 else (said or [Fraction(25)])[0]
-    if len(times) == 1:
-        return average, True
-    steps = {after - before for before, after in pairwise(times)}
-    candidates = [1 / (steps.pop() * base)] if len(steps) == 1 and base < Fraction(1, 2000) else []
-    candidates += [*(known for rate in (*said, average) if (known := _known(rate))), *said]
-    for rate in candidates:
-        ticks = 1 / rate / base
-        if all(abs(time - times[0] - number * ticks) < 1 for number, time in enumerate(times)):
-            return rate, True
-    return average, False
-
-
-def _known(rate: Fraction) -> Fraction | None:
-    """The rate that people mean."""
-    try:
-        return exact_rate(float(rate))
-    except BadTimecode:
-        return None
 
 
 def colours_of(frame: "av.VideoFrame") -> Colours:

@@ -36,7 +36,7 @@ class Job:
     """Proxies of a content: `name` tells what kind of file it is, `place` where somebody saw it.
 
     The job with the greatest priority is next, of several the oldest. Times are nanoseconds since 1970; 0 is not yet.
-    `damaged` counts frames that are or may be; `remarks` are what whoever asked should know of how it went.
+    `damaged` counts frames; `remarks` are what whoever asked should know of how it went.
     """
 
     content: ContentId

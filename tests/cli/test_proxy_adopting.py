@@ -85,15 +85,21 @@ def test_one_that_was_made_before_is_replaced_where_somebody_says_so(tmp_path: P
     drive = Drive(tmp_path)
     folder = card(tmp_path, "scene.mp4", "Proxy/scene.mp4")
     drive.filmfs("add", folder / "scene.mp4")
+    with open(f"{drive.root}/archive.toml", "a") as settings:
+        settings.write('[recipes.editorial]\nstills = ["poster"]\n')
     drive.filmfs("proxy make", "main:", "--sizes", "editorial")
     drive.filmfs("add", folder / "Proxy")
     drive.filmfs("proxy make", "main:scene.mp4", "--sizes", "editorial,thumbnail")
     assert [each.get("adopted") for each in listed(drive)] == [None, None]
+    (plan,) = drive.facts("proxy make", "main:scene.mp4", "--sizes", "editorial", "--again", "--dry-run")["films"]
+    assert (plan["make"], plan["adopt"]) == ([], {"editorial": "main:Proxy/scene.mp4"})
     assert "scene.mp4: Proxy/scene.mp4 stands for its editorial\n1 file adopted" in drive.filmfs("proxy adopt", "main:")
     assert sorted((each["name"], each.get("adopted")) for each in listed(drive)) == [
         ("editorial", "Proxy/scene.mp4"),
         ("thumbnail", None),
     ]
+    (editorial,) = [each for each in listed(drive) if each["name"] == "editorial"]
+    assert [each["kind"] for each in editorial["files"]] == ["film", "poster"]
     assert "stands for its editorial already\n0 files adopted" in drive.filmfs("proxy adopt", "main:")
     drive.assert_sound()
 

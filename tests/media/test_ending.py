@@ -59,6 +59,19 @@ def test_of_several_chunks_of_a_large_avi_the_last_counts() -> None:
 UNKNOWN = b"\x1a\x45\xdf\xa3\x80" + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + bytes(50)
 
 
+def test_what_programs_put_after_a_film_is_not_taken_for_a_part_of_it(tmp_path: Path) -> None:
+    movie = FILMS["QuickTime"].write(tmp_path / "film").read_bytes()
+    for tail in (b"TAG" + bytes(125), b"APETAGEX" + bytes(24), b"8db42d694ccc418790edff439fe026bf", bytes(100)):
+        assert said(movie + tail) == "", tail
+    stream = replace(H264, suffix=".ts").write(tmp_path / "film").read_bytes()
+    assert said(stream + bytes(1000)) == ""
+    tags = replace(H264, suffix=".flv").write(tmp_path / "film").read_bytes()
+    size = 11 + int.from_bytes(tags[14:17], "big")
+    other = bytearray(tags)
+    other[13 + size : 17 + size] = (size - 11).to_bytes(4, "big")  # as some programs write it
+    assert said(bytes(other[:-2])) == ""
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -4,13 +4,14 @@ import random
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from time import process_time
 
 import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filmfs.media.units import is_possible, is_reference
+from filmfs.media.units import is_possible, is_reference, recovers_after
 from filmfs.proxy.executors import Local
 from filmfs.proxy.harm import Sent, harmed, in_words
 from tests.proxy.making import proxies
@@ -41,6 +42,9 @@ FILMS = {
     "H.265, open groups": replace(
         SMALL, codec=X265, options={"preset": "veryfast", "x265-params": "log-level=none:open-gop=1:bframes=3"}
     ),
+    "H.264, made anew part by part": replace(
+        SMALL, codec=X264, options={"bf": "0", "preset": "veryfast", "x264-params": "intra-refresh=1:keyint=12"}
+    ),
     "MPEG-2": replace(SMALL, codec="mpeg2video", options={"b": "10M", "bf": "2"}),
     "MPEG-2 without a container": replace(
         SMALL, codec="mpeg2video", options={"b": "10M", "bf": "2"}, suffix=".m2v", timecode=None
@@ -52,14 +56,20 @@ FILMS = {
 
 
 def test_what_is_decoded_after_a_damaged_one_may_be_harmed_up_to_the_next_key() -> None:
-    order = [Sent(0, True, True), Sent(3, False, True), Sent(1, False, False), Sent(2, False, False)]
-    order += [Sent(6, True, True), Sent(4, False, False), Sent(5, False, False), Sent(7, False, True)]
+    order = [Sent(0, 0, True), Sent(3, None, True), Sent(1, None, False), Sent(2, None, False)]
+    order += [Sent(6, 0, True), Sent(4, None, False), Sent(5, None, False), Sent(7, None, True)]
     assert harmed(order, {0}) == {3, 1, 2, 4, 5}  # 4 and 5 are shown before their key
     assert harmed(order, {3}) == {1, 2, 4, 5}
     assert harmed(order, {1}) == set()
     assert harmed(order, {6}) == {4, 5, 7}
     assert harmed(order, {4}) == set()
     assert harmed(order, set()) == set()
+
+
+def test_where_pictures_are_made_anew_part_by_part_all_is_right_after_so_many() -> None:
+    order = [Sent(number, 0 if not number else 3 if number % 5 == 0 else None, True) for number in range(20)]
+    assert harmed(order, {2}) == {3, 4, 5, 6, 7}
+    assert harmed(order, {6}) == {7, 8, 9, 10, 11, 12}  # what was made anew when it was damaged is not
 
 
 ORDERS = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=40)
@@ -73,7 +83,9 @@ def test_more_damage_harms_no_less_and_never_what_is_before_it(
     for number, (is_key, leads, refers) in enumerate(flags):
         is_key = is_key or not number
         key = 1000 * number if is_key else key
-        order.append(Sent(key - 500 + number if leads and not is_key else 1000 * number, is_key, refers or is_key))
+        order.append(
+            Sent(key - 500 + number if leads and not is_key else 1000 * number, 0 if is_key else None, refers or is_key)
+        )
     times = [sent.time for sent in order]
     some = set(data.draw(st.lists(st.sampled_from(times))))
     found = harmed(order, some)
@@ -82,7 +94,7 @@ def test_more_damage_harms_no_less_and_never_what_is_before_it(
     for each in some:
         at = times.index(each)
         assert harmed(order, {each}).isdisjoint(times[: at + 1])
-        after = [sent.time for sent in order[at + 1 :] if sent.is_key]
+        after = [sent.time for sent in order[at + 1 :] if sent.recovers == 0]
         assert all(time not in harmed(order, {each}) for time in after)
 
 
@@ -112,6 +124,32 @@ def test_whether_others_refer_to_a_picture_is_in_its_first_bytes(
 
 
 @pytest.mark.parametrize(
+    ("codec", "data", "count"),
+    [
+        ("h264", "00000001 09f0 00000001 06 06 01 80 80 000001 41", 0),  # 1: ue(v) 0
+        ("h264", "00000001 06 06 02 0b40 80 000001 41", 21),
+        ("h264", "00000001 06 05 01 80 80 000001 65", 0),
+        ("h264", "00000001 67 000001 06 06 01 60 80 000001 65", 0),  # an IDR picture all the same
+        ("h264", "00000001 06 06 01 60 80 000001 41", 2),
+        ("h264", "00000001 06 06", 0),
+        ("hevc", "00000001 4e01 06 01 60", 0),
+    ],
+)
+def test_when_all_is_right_is_said_by_a_message(codec: str, data: str, count: int) -> None:
+    assert recovers_after(codec, None, bytes.fromhex(data)) == count
+
+
+@pytest.mark.parametrize("zeros", ["end", "middle"])
+def test_a_megabyte_of_zeros_takes_no_time(zeros: str) -> None:
+    data = b"\0\0\0\1\x65\x88" + bytes(1 << 20) + (b"\x99" if zeros == "middle" else b"")
+    began = process_time()
+    assert is_possible("h264", None, memoryview(data)) is (zeros == "end")
+    unit = (len(data) - 4).to_bytes(4) + data[4:]
+    assert is_possible("h264", bytes.fromhex("01640028ff"), memoryview(unit)) is False
+    assert process_time() - began < 1
+
+
+@pytest.mark.parametrize(
     ("extradata", "data", "is_one"),
     [
         ("01640028ff", "00000003 65 88 99 00000004 41 0000 03", True),
@@ -120,6 +158,8 @@ def test_whether_others_refer_to_a_picture_is_in_its_first_bytes(
         ("01640028ff", "00000006 65 88 000001 99", False),
         ("01640028ff", "00000008 65 88 000003000003", True),  # as a decoder may be kept busy
         ("01640028ff", "00000009 65 88", False),  # it ends too early
+        ("01640028ff", "00000008 65 88 000000000000", True),  # padding
+        ("01640028ff", "00000048 65 88" + 70 * "00", False),
         (None, "00000001 65 88 000001 41 99 00000000", True),
         (None, "00000001 65 88 00000000 99", False),
         (None, "00000001 65 88 000002", False),
@@ -168,6 +208,23 @@ def test_damage_in_what_an_edit_list_hides_is_told_of_what_follows(tmp_path: Pat
     assert differ
     made = proxies(path, tmp_path)
     assert differ <= {*made.damaged, *made.harmed} <= set(range(14))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_counted_pictures_those_that_are_lost_are_told_and_what_they_harm(workers: int, tmp_path: Path) -> None:
+    path = replace(FILMS["H.264 without times"], frames=36, group=12).write(tmp_path / "original")
+    with av.open(str(path)) as container:
+        lost = [each for each in container.demux(video=0) if each.size][14]
+        at, size = lost.pos, lost.size
+    assert at is not None
+    with open(path, "r+b") as file:
+        file.seek(at + 5)  # after its start code
+        file.write(b"\xff" * (size - 5))
+    with Local(workers) as several:
+        made = proxies(path, tmp_path, executor=several)
+    assert made.flaws == ("1 packet cannot be decoded: pictures are missing or damaged",)
+    assert made.renditions[0].frames == 35
+    assert set(made.harmed) == set(range(14, 21))  # the next key is in place 21
 
 
 def test_an_intra_film_s_frames_harm_nobody(tmp_path: Path) -> None:

@@ -199,6 +199,16 @@ def test_of_two_pictures_with_one_time_the_second_is_a_tick_later_and_all_others
         assert shown.times == tuple(Fraction(time, 1000) for time in times)
 
 
+def test_where_a_clock_says_the_same_of_many_pictures_they_are_even(tmp_path: Path) -> None:
+    times = tuple(number // 25 * 1000 for number in range(50))
+    film = Numbered(".mkv", "ffv1", "yuv420p", times=times, unit=Fraction(1, 1000), tracks=(), timecode=None,
+                    rate=Fraction(25))  # fmt: skip
+    for rendition in proxies(film.write(tmp_path / "original"), tmp_path).renditions:
+        shown = seen(rendition.path)
+        assert shown.numbers == tuple(range(50))
+        assert shown.times == tuple(number * Fraction(1, 25) for number in range(50))
+
+
 @pytest.mark.parametrize("group", [12, 300])
 def test_times_that_are_not_those_of_pictures_as_shown_are_no_use_and_pictures_are_counted(
     group: int, tmp_path: Path
