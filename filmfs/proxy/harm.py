@@ -7,6 +7,7 @@ begin, and of that one's those that are shown before it (an open group's, which 
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from typing import Any
 
 import av
@@ -74,7 +75,7 @@ class Account:
         recovers = recovers_after(codec.name, codec.extradata, data) if packet.is_keyframe else None
         is_one = recovers is not None or is_reference(codec.name, codec.extradata, data)
         self._sent.append(Sent(packet.pts, recovers, is_one))
-        if _is_silent(codec) and not is_possible(codec.name, codec.extradata, data):
+        if not is_possible(codec.name, codec.extradata, data):
             self.spoil(packet)
 
     def spoil(self, packet: "av.Packet[Any]") -> None:
@@ -103,9 +104,10 @@ class Account:
     def harmed(self) -> set[int]:
         """The times of those that are whole, but may be harmed by others: pictures come in the order of their times."""
         latest = max(self._came, default=0)
-        lost = {
-            sent.time for sent in self._sent if sent.time not in self._came and (self.is_drained or sent.time < latest)
-        }
+        began = dropwhile(
+            lambda sent: sent.time not in self._came, self._sent
+        )  # decoders pass over what is not right yet
+        lost = {sent.time for sent in began if sent.time not in self._came and (self.is_drained or sent.time < latest)}
         return harmed(self._sent, self._damaged | lost) - self._damaged - lost
 
     def harmed_of_counted(self, places: Mapping[int, int]) -> set[int]:
@@ -116,11 +118,6 @@ class Account:
         causes = self._damaged | lost
         damaged = {place.time for place, sent in zip(order, self._sent, strict=True) if sent.time in causes}
         return {place for place in harmed(order, damaged) - damaged if place < after}
-
-
-def _is_silent(codec: "av.VideoCodecContext") -> bool:
-    """Whether FFmpeg's decoder (8.0) says nothing of zeros in a picture: H.264's ends a unit there."""
-    return codec.name == "hevc" or (codec.name == "h264" and (codec.extradata or b"")[:1] != b"\1")
 
 
 def in_words(

@@ -198,6 +198,22 @@ def test_every_frame_that_is_not_what_it_was_is_told(name: str, number: int, tmp
     assert max(told) < ends
 
 
+def test_a_whole_film_whose_pictures_are_made_anew_part_by_part_is_whole(tmp_path: Path) -> None:
+    film = replace(FILMS["H.264, made anew part by part"], frames=144)
+    with Local(4) as workers:  # who begin within it
+        made = proxies(film.write(tmp_path / "original"), tmp_path, executor=workers)
+    assert (made.damaged, made.harmed) == ((), ())
+
+
+def test_zeros_in_a_picture_of_h264_are_told_where_ffmpeg_does_not(tmp_path: Path) -> None:
+    film = replace(SMALL, codec=X264, options={"bf": "3", "preset": "veryfast"}, size=(640, 360), frames=48, group=30)
+    path = film.write(tmp_path / "original")
+    for number in (3, 8, 13):
+        wipe_half(path, number)
+    made = proxies(path, tmp_path)
+    assert {*made.damaged, *made.harmed} >= others(decoded(film.write(tmp_path / "whole")), decoded(path))
+
+
 def test_damage_in_what_an_edit_list_hides_is_told_of_what_follows(tmp_path: Path) -> None:
     whole = FILMS["H.264"].write(tmp_path / "whole")
     path = cut(whole, tmp_path / "original.mov", 10)
