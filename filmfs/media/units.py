@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 _LOOKED_AT = 64 << 10  # parameter sets and messages before the picture are shorter
 _CODE = re.compile(rb"\0\0\x01")  # without the zeros that may be before it
-_IN_A_UNIT = re.compile(rb"\0\0(?:[\x01\x02]|\0++[^\0]|\0{62})")  # a few at its end are padding, by who copied it
+_IN_A_UNIT = re.compile(rb"(?<!\0)\0\0(?:[\x01\x02]|\0++[^\0])")  # zeros at its end are padding, as in AVC-Intra
 _BETWEEN_CODES = re.compile(rb"(?<!\0)\0\0(?:\0++[^\0\x01]|\x02)")  # zeros may be before a code, and at the end
 _MPEG2_PICTURE, _MPEG2_B = b"\0\0\1\0", 3
 _WIDTH_AT = {"h264": 4, "hevc": 21}  # where extradata says the bytes of a length, less one, in two bits
@@ -105,4 +105,6 @@ def _units(data: memoryview, width: int) -> Iterator[tuple[int, int]]:
     while at + width < len(data):
         first = at + width
         at = first + int.from_bytes(data[at:first], "big")
+        if at == first:
+            return  # padding
         yield first, at
