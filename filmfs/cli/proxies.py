@@ -326,11 +326,16 @@ def list_proxies(
     output = Output(as_json, quiet, verbose)
     refresh(archive)
     with Archive(archive, Mode.READ) as opened:
-        told = [_told_of(opened, film) for film in find_films(opened, places, output, waits=False).usable]
+        told = []
+        for film in find_films(opened, places, output, waits=False).usable:
+            told.append(_told_of(opened, film))
+            if (maker := maker_of(film.name)) and not told[-1]["proxies"]:
+                told[-1]["error"] = f"no decoder here for {maker}"
 
     def lines() -> Iterator[str]:
         for each in told:
-            yield f"{each['place']}: " + (", ".join(map(_words, _by_size(each["proxies"]))) or "no proxies")
+            none = each.get("error", "no proxies")
+            yield f"{each['place']}: " + (", ".join(map(_words, _by_size(each["proxies"]))) or none)
             yield from (f"  {flaw}" for flaw in each["flaws"])
 
     output.result({"films": told}, lines)

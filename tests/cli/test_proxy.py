@@ -241,6 +241,7 @@ def test_raw_films_with_adopted_proxies_are_done(tmp_path: Path) -> None:
     assert answer("proxy", "make", drive.root, "main:A001.R3D").returncode == 0
     again = answer("proxy", "make", drive.root, "main:A001.R3D")
     assert (again.returncode, again.stdout) == (0, "1 film had them, or are proxies\n")
+    assert "main:B002.R3D: no decoder here for RED's R3D\n" in drive.filmfs("proxy list", "main:")
 
 
 def test_frames_that_cannot_be_decoded_are_told_and_the_proxies_are_whole(tmp_path: Path) -> None:
