@@ -104,9 +104,8 @@ class Account:
     def harmed(self) -> set[int]:
         """The times of those that are whole, but may be harmed by others: pictures come in the order of their times."""
         latest = max(self._came, default=0)
-        began = dropwhile(
-            lambda sent: sent.time not in self._came, self._sent
-        )  # decoders pass over what is not right yet
+        # Decoders pass over pictures at the beginning that are not right yet.
+        began = dropwhile(lambda sent: sent.time not in self._came, self._sent)
         lost = {sent.time for sent in began if sent.time not in self._came and (self.is_drained or sent.time < latest)}
         return harmed(self._sent, self._damaged | lost) - self._damaged - lost
 
