@@ -13,6 +13,8 @@ from filmfs.cli import branches, clips, conforming, files, mounting, proxies, so
 from filmfs.cli.common import fail, help_if_bare, new_app
 from filmfs.core.errors import FilmFSError, Usage, from_os_error
 
+_INTERRUPTED = 130  # 128 and SIGINT, as shells say it
+
 app = new_app("filmfs: a film production's archive that mounts as a drive.")
 
 
@@ -38,10 +40,12 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = app(args=arguments, prog_name="filmfs", standalone_mode=False)
+        if code == _INTERRUPTED:  # typer makes that of KeyboardInterrupt
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except typer.Abort:
         sys.stderr.write("filmfs: stopped; nothing was changed\n")
-        return 130
+        return _INTERRUPTED
     except TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f" (see: {context.command_path} --help)" if context is not None else ""
@@ -55,7 +59,7 @@ def run(arguments: list[str]) -> int:
         return 141
     except KeyboardInterrupt:
         sys.stderr.write("filmfs: interrupted\n")
-        return 130
+        return _INTERRUPTED
     except OSError as error:
         _debug()
         return fail(from_os_error(error, "filmfs could not go on"), as_json=as_json)

@@ -82,6 +82,7 @@ def test_who_interrupts_it_is_told_what_is_done_and_how_the_rest_goes_on(tmp_pat
         said = making.communicate()[1]
     assert making.returncode == 130
     assert "1 of 2 films done; what is left waits in the queue" in said
+    assert said.endswith("filmfs: interrupted\n")
     assert "Traceback" not in said
     assert "1 done, 1 waiting" in drive.filmfs("proxy status")
     drive.filmfs("proxy make", "main:", "--sizes", "thumbnail")
