@@ -76,7 +76,10 @@ def test_who_interrupts_it_is_told_what_is_done_and_how_the_rest_goes_on(tmp_pat
     for name, frames in (("a", 10), ("b", 300)):
         drive.filmfs("add", Numbered(frames=frames, size=(1280, 720)).write(tmp_path / name))
     command = [*FILMFS, "proxy", "make", drive.root, "main:", "--sizes", "thumbnail"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as making:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else who was begun in the background ignores it
+    making = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
+    with making:
         wait_until(lambda: (now := progress_of(drive.root)) is not None and now.total == 300, "the second film")
         making.send_signal(signal.SIGINT)
         said = making.communicate()[1]
