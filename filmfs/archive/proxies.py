@@ -200,12 +200,10 @@ def _taken(ingest: Ingest, kind: str, path: str, suffix: str) -> DerivedFile:
 
 def _flaws(making: Making, source: Source) -> Iterator[str]:
     """What is wrong with an original, in words: of a sequence by the numbers in the names of its files."""
-    damaged, missing = set(making.damaged), set[int]()
-    if isinstance(source, FrameFiles):
-        damaged = {number + source.first for number in damaged}
-        missing = damaged - {number for number, _ in source.frames}
     first = source.first if isinstance(source, FrameFiles) else 0
+    damaged = {number + first for number in making.damaged}
     others = {number + first: size for number, size in making.others.items()}
+    missing = damaged - {number for number, _ in source.frames} if isinstance(source, FrameFiles) else set[int]()
     yield from in_words(damaged - missing - others.keys(), making.harmed, missing, others)
     yield from making.flaws
 

@@ -210,6 +210,8 @@ def _told(opened: Archive, film: "Footage", sizes: tuple[str, ...], job: "Job | 
     if job is not None and job.state != "done":
         return {"place": film.place, "error": str(job.state), "message": job.error or "it was cancelled"}
     told = _told_of(opened, film, sizes)
+    if job is None and not told["proxies"]:
+        return {"place": film.place, "error": "forgotten", "message": "how its job ended was forgotten: make it again"}
     told["remarks"] = [remark for remark in (job.remarks if job is not None else ()) if remark not in told["flaws"]]
     return told
 
