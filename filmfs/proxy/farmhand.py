@@ -46,6 +46,7 @@ def carry_out(key: str, task: Task, wanted: tuple[str, ...], silence_s: float) -
     The process is ended when Dask wants the task no more.
     """
     from distributed import get_worker
+    from distributed.utils import sync
 
     worker = get_worker()
     if wanted != versions():
@@ -64,7 +65,7 @@ def carry_out(key: str, task: Task, wanted: tuple[str, ...], silence_s: float) -
         worker.log_event(TOPIC, (key, worker.address, frames))
         told = time.monotonic()
 
-    advance(0)
+    sync(worker.loop, worker.scheduler.log_event, topic=TOPIC, msg=(key, worker.address, 0))  # known before it can hang
     worker.handlers["filmfs_read"] = _read
     folder = TemporaryDirectory(prefix="filmfs-", dir=worker.local_directory)
     local = _hired(silence_s)

@@ -103,7 +103,6 @@ class Harmful:
             if self.what == "kills its worker":
                 os.kill(_grandparent(), signal.SIGKILL)
             if self.what == "stops its worker":
-                time.sleep(0.5)  # it has told that it is at work: else Dask alone would notice, after five minutes
                 Path(self.shared, "stopped").write_text(str(_grandparent()))
                 os.kill(_grandparent(), signal.SIGSTOP)
             if self.what == "crashes":
