@@ -32,6 +32,7 @@ _RATE = Fraction(24)  # where nothing says one
 _TRIES = 100  # files that are looked at for one that can be decoded
 _GONE = (404, 410)  # HTTP
 _FULL = 2
+_KEPT = ("dpx",)  # its decoder fills all of a picture, and each header says all that it must know
 _STRICT = ("png", "mjpeg")  # else damage is concealed; TIFF's is not, and what is odd in a header would be refused
 _CODECS = {
     b"\x76\x2f\x31\x01": "exr",
@@ -93,7 +94,7 @@ def _first(source: FrameFiles, passed_over: tuple[type[FilmFSError], ...]) -> tu
     for number, file in source.frames[:_TRIES]:
         try:
             data = _bytes(file)
-            return number, data, _decoded(data)
+            return number, data, _Images().decoded(data)
         except passed_over as error:
             why.append(f"frame {number} {error}")
     raise BadMedia(f"no frame can be decoded: {why[0]}")
@@ -120,6 +121,7 @@ class FramesDecoder:
     def __init__(self, source: FrameFiles, picture: Picture, *, is_lenient: bool = False) -> None:
         self._source = source
         self._size = picture.width, picture.height
+        self._images = _Images()
         self._display = Display()
         self._passed_over = _UNREADABLE if is_lenient else (BadMedia,)
 
@@ -161,7 +163,7 @@ class FramesDecoder:
     def _find(self, file: Source) -> "av.VideoFrame | tuple[int, int] | None":
         """The picture; its size where it is not that of the first."""
         try:
-            image = _decoded(_bytes(file))
+            image = self._images.decoded(_bytes(file))
         except self._passed_over:
             return None
         size = image.frame.width, image.frame.height
@@ -203,49 +205,61 @@ def _opened(place: str | BinaryIO) -> BinaryIO:
     return open(place, "rb")
 
 
-def _decoded(data: bytes) -> _Image:
-    """Raises BadMedia with what is wrong."""
-    codec = next((name for magic, name in _CODECS.items() if data.startswith(magic)), None)
-    if codec is None:
-        raise BadMedia("is no EXR, DPX, TIFF, PNG or JPEG image")
-    if codec == "exr":
-        return _decoded_exr(data)
-    image = _by_ffmpeg(data, codec, {"err_detect": "explode"} if codec in _STRICT else {})
-    if codec == "dpx" and is_density(data):
-        return replace(image, meaning=Meaning.DENSITY)
-    return image
-
-
-def _by_ffmpeg(data: bytes, codec: str, options: dict[str, str]) -> _Image:
+def _decoder(codec: str, options: dict[str, str]) -> VideoCodecContext:
     context = av.CodecContext.create(codec, "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count, context.options = 1, options
-    try:
-        frames = context.decode(av.Packet(data)) or context.decode(None)
-    except av.FFmpegError as error:
-        raise BadMedia(f"cannot be decoded: {error.strerror or error}") from None
-    if not frames or frames[0].is_corrupt:
-        raise BadMedia("cannot be decoded")
-    frame = frames[0]
-    if frame.format.name.startswith("gray"):  # decoders do not say so of all files
-        frame.color_range = _FULL
-    return _Image(codec, frame, Meaning.CODED, context.sample_aspect_ratio or None, None)
+    return context
 
 
-def _decoded_exr(data: bytes) -> _Image:
-    header = read_header(data)
-    if header is None or not is_whole(data, header):
-        raise BadMedia("is not whole")
-    found = header.find_colours()
-    if found is None:
-        names = ", ".join(name for names in header.channels for name in names)
-        raise BadMedia(f"has no colours, only {names}")
-    part, layer = found
-    matrix = to_bt709(header.chromaticities[part])
-    lines = find_lines(data, header, layer)
-    if lines is not None and lines.offsets is not None and inflating.can_take():
-        return _Image("exr", inflating.picture(data, lines), Meaning.LIGHT, lines.shape, matrix)
-    if lines is not None:
-        inflating.check(data, lines)
-    options = {"part": str(part), **({"layer": layer} if layer else {})}
-    return replace(_by_ffmpeg(data, "exr", options), meaning=Meaning.LIGHT, matrix=matrix)
+class _Images:
+    """Decodes files one by one. A decoder is kept where it can be: a new one has its picture's memory zeroed first."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, VideoCodecContext] = {}
+
+    def decoded(self, data: bytes) -> _Image:
+        """Raises BadMedia with what is wrong."""
+        codec = next((name for magic, name in _CODECS.items() if data.startswith(magic)), None)
+        if codec is None:
+            raise BadMedia("is no EXR, DPX, TIFF, PNG or JPEG image")
+        if codec == "exr":
+            return self._decoded_exr(data)
+        image = self._by_ffmpeg(data, codec, {"err_detect": "explode"} if codec in _STRICT else {})
+        if codec == "dpx" and is_density(data):
+            return replace(image, meaning=Meaning.DENSITY)
+        return image
+
+    def _by_ffmpeg(self, data: bytes, codec: str, options: dict[str, str]) -> _Image:
+        context = self._kept.pop(codec, None) or _decoder(codec, options)
+        try:
+            frames = context.decode(av.Packet(data))
+            if frames and codec in _KEPT:
+                self._kept[codec] = context
+            frames = frames or context.decode(None)
+        except av.FFmpegError as error:
+            raise BadMedia(f"cannot be decoded: {error.strerror or error}") from None
+        if not frames or frames[0].is_corrupt:
+            raise BadMedia("cannot be decoded")
+        frame = frames[0]
+        if frame.format.name.startswith("gray"):  # decoders do not say so of all files
+            frame.color_range = _FULL
+        return _Image(codec, frame, Meaning.CODED, context.sample_aspect_ratio or None, None)
+
+    def _decoded_exr(self, data: bytes) -> _Image:
+        header = read_header(data)
+        if header is None or not is_whole(data, header):
+            raise BadMedia("is not whole")
+        found = header.find_colours()
+        if found is None:
+            names = ", ".join(name for names in header.channels for name in names)
+            raise BadMedia(f"has no colours, only {names}")
+        part, layer = found
+        matrix = to_bt709(header.chromaticities[part])
+        lines = find_lines(data, header, layer)
+        if lines is not None and lines.offsets is not None and inflating.can_take():
+            return _Image("exr", inflating.picture(data, lines), Meaning.LIGHT, lines.shape, matrix)
+        if lines is not None:
+            inflating.check(data, lines)
+        options = {"part": str(part), **({"layer": layer} if layer else {})}
+        return replace(self._by_ffmpeg(data, "exr", options), meaning=Meaning.LIGHT, matrix=matrix)

@@ -12,6 +12,7 @@ from benches.films import ffmpeg
 from benches.frame import OURS, Figure, Outcome, Sample, Target, forget_pages, measured, rates, take_turns, times
 from benches.places import FILMFS, MIB, Mounted, Place, filmfs
 from filmfs.proxy.executors import Local
+from filmfs.proxy.fitting import shown_colours
 from filmfs.proxy.making import make
 from filmfs.proxy.recipes import EDITORIAL, PREVIEW, RECIPES, THUMBNAIL, Recipe
 from filmfs.proxy.sequences import examine_source
@@ -77,7 +78,7 @@ def proxies(place: Place) -> Outcome:
     for codec in CODECS:
         film = _film(directory, codec, 2 if place.quick else codec.seconds)
         turns = {
-            FFMPEG: partial(measured, partial(_by_ffmpeg, directory, film, codec)),
+            FFMPEG: partial(measured, partial(_by_ffmpeg, directory, film, codec, _editorial(film))),
             OURS: partial(measured, partial(_by_us, directory, film, 2)),
             ALONE: partial(measured, partial(_by_us, directory, film, 1)),
         }
@@ -136,6 +137,13 @@ def _source(film: Path) -> Source:
     return FrameFiles(1, tuple((number, OnDisk(str(name))) for number, name in enumerate(names, 1)))
 
 
+def _editorial(film: Path) -> Recipe:
+    """How filmfs makes it of this film: of BT.601, as that of Motion JPEG is, it is ProRes."""
+    picture = examine_source(_source(film)).picture
+    assert picture is not None
+    return EDITORIAL.fit_for(picture.width, picture.height, shown_colours(picture).matrix)
+
+
 def _frames(film: Path) -> int:
     picture = examine_source(_source(film)).picture
     assert picture is not None
@@ -154,23 +162,23 @@ def _by_us(directory: Path, film: Path, workers: int) -> None:
     folder.rmdir()
 
 
-def _by_ffmpeg(directory: Path, film: Path, codec: Codec) -> None:
+def _by_ffmpeg(directory: Path, film: Path, codec: Codec, editorial: Recipe) -> None:
     """One decoding, each size scaled from the one before, the same encoders with the same options."""
-    sizes = {recipe.name: recipe.size(*codec.size) for recipe in (EDITORIAL, PREVIEW, THUMBNAIL)}
+    sizes = {recipe.name: recipe.size(*codec.size) for recipe in (editorial, PREVIEW, THUMBNAIL)}
     scale = {name: f"scale={width}:{height}:flags=area" for name, (width, height) in sizes.items()}
     graph = (
-        f"[0:v]{scale['editorial']},format={EDITORIAL.pixels},split[e][x];"
+        f"[0:v]{scale['editorial']},format={editorial.pixels},split[e][x];"
         f"[x]{scale['preview']},format={PREVIEW.pixels},split[p][y];[y]{scale['thumbnail']}[t]"
     )
     sound = () if codec.is_sequence else ("-map", "0:a")
-    outputs: list[str | Path] = ["-map", "[e]", *sound, *_options(EDITORIAL), "-c:a", "pcm_s16le"]
+    outputs: list[str | Path] = ["-map", "[e]", *sound, *_options(editorial), "-c:a", "pcm_s16le"]
     outputs.append(directory / "editorial.mov")
     for recipe, label in ((PREVIEW, "[p]"), (THUMBNAIL, "[t]")):
         outputs += ["-map", label, *sound, *_options(recipe), "-g", "24", "-movflags", "faststart"]
         outputs += ["-c:a", "aac", "-aac_coder", "fast", "-b:a", "128k", directory / f"{recipe.name}.mp4"]
     place = film / f"{_FRAME}{codec.suffix}" if codec.is_sequence else film
     ffmpeg(*codec.reading, "-i", place, "-filter_complex", graph, *outputs)
-    for recipe in (EDITORIAL, PREVIEW, THUMBNAIL):
+    for recipe in (editorial, PREVIEW, THUMBNAIL):
         (directory / f"{recipe.name}{recipe.suffix}").unlink()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from filmfs.core.errors import BadMedia, IsADirectory, NotFound
 from filmfs.media.openexr import Header
-from filmfs.proxy.decoding import plan_spans
+from filmfs.proxy.decoding import Shown, plan_spans
 from filmfs.proxy.displaying import Display, Meaning
 from filmfs.proxy.executors import Executor, InThisProcess, Local
 from filmfs.proxy.making import Making, make
@@ -117,6 +117,20 @@ def test_a_frame_of_another_size_is_damaged_and_one_of_another_format_is_not(tmp
     PNG.path(folder, 1002).write_bytes(Frames(".png", "png", "rgb24", size=(256, 144)).data(1))
     PNG.path(folder, 1003).write_bytes(Frames(".png", "png", "gray16be").data(2))
     assert _decoded(in_folder(folder)) == [(0, False), (0, True), (2, False), (3, False)]
+
+
+def test_a_picture_is_the_same_whatever_was_decoded_before_it(tmp_path: Path) -> None:
+    kinds = ("rgb24", "gbrp10le", "rgb48be", "gray", "gbrp10be", "rgba", "gbrp12be", "gray16be", "rgb24")
+    for number, pixels in enumerate(kinds):
+        data = dpx_with(Frames(".dpx", "dpx", pixels).data(number), transfer=(3, 2)[number % 2])
+        (tmp_path / f"a.{2 * number + 1}.dpx").write_bytes(data)
+        (tmp_path / f"a.{2 * number + 2}.dpx").write_bytes(data[: len(data) // 2])
+    source = in_folder(tmp_path)
+    for shown, (number, file) in zip(_pictures(source), source.frames, strict=True):
+        assert shown.is_damaged == (number % 2 == 0)
+        if not shown.is_damaged:
+            (alone,) = _pictures(FrameFiles(number, ((number, file),)))
+            assert _points(shown.frame) == _points(alone.frame)
 
 
 def test_where_none_is_before_it_the_first_that_can_be_decoded_is_shown(tmp_path: Path) -> None:
@@ -381,18 +395,24 @@ def test_frames_of_many_channels_are_read(test_data: Path, tmp_path: Path) -> No
 
 def _decoded(source: FrameFiles) -> list[tuple[int, bool]]:
     """The numbers in the pictures of a sequence, and whether they are damaged."""
+    return [(number_in(shown.frame), shown.is_damaged) for shown in _pictures(source)]
+
+
+def _pictures(source: FrameFiles) -> list[Shown]:
     picture = examine_frames(source).picture
     assert picture is not None
     (span,) = plan_spans(picture, 1000, 1)
-    return [(number_in(shown.frame), shown.is_damaged) for shown in FramesDecoder(source, picture).pictures(span)]
+    return list(FramesDecoder(source, picture).pictures(span))
+
+
+def _points(frame: "av.VideoFrame") -> tuple[object, ...]:
+    said = frame.format.name, int(frame.color_range), int(frame.colorspace), int(frame.color_primaries)
+    return *said, *map(bytes, frame.planes)
 
 
 def _shown(source: FrameFiles) -> list[float]:
     """The greys of a first picture that `levels` made."""
-    picture = examine_frames(source).picture
-    assert picture is not None
-    (span,) = plan_spans(picture, 1000, 1)
-    frame = next(FramesDecoder(source, picture).pictures(span)).frame.reformat(format="gbrp16le")
+    frame = _pictures(source)[0].frame.reformat(format="gbrp16le")
     row = struct.unpack_from(f"<{frame.width}H", bytes(frame.planes[0]))
     return [value / 65535 for value in row[16::32]]
 
