@@ -15,6 +15,7 @@ import av
 from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
 from filmfs.media.compositing import RGB
+from filmfs.media.demuxing import demuxed
 
 _KEPT_BYTES = 256 << 20  # decoded pictures that are kept, for who goes backwards
 _AHEAD = 50  # frames that are rather decoded than sought
@@ -131,7 +132,7 @@ class Pictures(_Film):
         try:
             if after_seek is not None:
                 self._container.seek(int(after_seek // self._stream.time_base), stream=self._stream)
-            for packet in self._container.demux(self._stream):
+            for packet in demuxed(self._container, self._stream):
                 if begins is None and packet.pts is not None:
                     begins = packet.pts
                 for frame in packet.decode():
@@ -184,7 +185,7 @@ class Samples(_Film):
                 self._container.seek(
                     int(max(begins - _BEFORE_S, Fraction(0)) // self._stream.time_base), stream=self._stream
                 )
-            for packet in self._container.demux(self._stream):
+            for packet in demuxed(self._container, self._stream):
                 for frame in packet.decode():
                     if frame.pts is None:
                         continue

@@ -12,6 +12,7 @@ import av
 from av.video.reformatter import Interpolation
 
 from filmfs.core.errors import BadMedia
+from filmfs.media.demuxing import demuxed
 
 WIDTH, HEIGHT = 32, 18
 _DIFFERENT = 10  # on average, of 255: nothing that a codec does
@@ -61,7 +62,7 @@ def check(path: str, wanted: Wanted) -> None:
 def _check_times(container: "av.container.InputContainer", wanted: Wanted) -> None:
     stream = container.streams.video[0]
     base = Fraction(stream.time_base or 1)
-    times = [packet.pts for packet in container.demux(stream) if packet.size]
+    times = [packet.pts for packet in demuxed(container, stream) if packet.size]
     if len(times) != len(wanted.times):
         raise BadMedia(f"it has {len(times)} pictures, and not {len(wanted.times)}")
     for number, (is_, (should, _)) in enumerate(zip(times, wanted.times, strict=True)):

@@ -14,9 +14,11 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia
+from filmfs.media.demuxing import demuxed
 from filmfs.media.ending import cut_off
 from filmfs.media.movie import Track
 from filmfs.media.quicktime import open_quicktime
@@ -117,12 +119,12 @@ def refuse_cut_off_sound(opener: Opener) -> None:
         raise BadMedia(f"the file ends before {wave.missing} of its {count} samples: it was cut off")
 
 
-def packets_of(reading: Reading, container: InputContainer, streams: Any) -> Iterator[Any]:
-    """Packets of one stream or several, up to where the file ends or makes no sense any further.
+def packets_of(reading: Reading, container: InputContainer, *streams: Stream) -> Iterator[Any]:
+    """Packets of some streams, up to where the file ends or makes no sense any further.
 
     Raises DiskFailure and its kind where it cannot be read.
     """
-    packets = container.demux(streams)
+    packets = demuxed(container, *streams)
     while True:
         try:
             packet = next(packets, None)
@@ -140,7 +142,7 @@ def look_at_packets(reading: Reading, container: InputContainer, stream: VideoSt
     times, sizes, keys = array("q"), array("q"), array("q")
     last, latest, is_trusted = 0, None, True
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             if not packet.size:
                 continue
             if packet.pts is None:

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from filmfs.core.errors import BadMedia
 from filmfs.core.words import counted
 from filmfs.media.boxes import FIRST_BOXES
+from filmfs.media.demuxing import demuxed
 from filmfs.proxy.looking import Looked, how_cut_off, look_at_packets, look_at_tables, refuse_cut_off_sound
 from filmfs.proxy.pacing import count_pictures, pace_of
 from filmfs.proxy.reading import Opener, Reading
@@ -300,7 +301,7 @@ def _first_pictures(
     stream.thread_type = "NONE"
     seen = _Seen(None, [], False, False)
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             try:
                 frames = packet.decode()
                 if most == 1 and not frames and packet.size:

@@ -9,6 +9,7 @@ from av.video.stream import VideoStream
 
 from filmfs.core.errors import BadMedia, BadTimecode
 from filmfs.core.smpte import exact_rate
+from filmfs.media.demuxing import demuxed
 from filmfs.proxy.reading import Reading
 
 _DOUBLES_OF = 10  # pictures, of which one may have the time of another
@@ -25,7 +26,7 @@ def count_pictures(
     lost = 0
     stream.thread_type = "NONE"  # of several threads one may say nothing of an error
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             try:
                 times += [frame.pts for frame in packet.decode()]
             except av.FFmpegError:

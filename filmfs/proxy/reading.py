@@ -145,8 +145,7 @@ class _Mended(_File):
                 if wanted > _BLOCK:
                     most = _BLOCK  # some of it can be read
                     continue
-                last = min(self._size, self._at // self._skip * self._skip + self._skip)
-                self._holes.append((self._at, last))
+                self._holes.append((self._at, self._end_of_hole()))
                 self._skip = min(2 * self._skip, _SKIP_MAX)
                 data = self._zeros(wanted)
             if not data:
@@ -158,6 +157,24 @@ class _Mended(_File):
         data = super()._read(size)
         self._skip = _BLOCK
         return data
+
+    def _end_of_hole(self) -> int:
+        """Where the next step goes; if that can be read, the first block of it that can be, if it is one hole."""
+        low = self._at // _BLOCK
+        high = -(-min(self._size, self._at // self._skip * self._skip + self._skip) // _BLOCK)
+        if high - low > 1 and self._can_read(high):
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if self._can_read(middle) else (middle, high)
+        return min(self._size, high * _BLOCK)
+
+    def _can_read(self, block: int) -> bool:
+        try:
+            self._file.seek(block * _BLOCK)
+            self._file.read(_BLOCK)
+        except (OSError, DiskFailure, Corrupt):
+            return False
+        return True
 
     def _zeros(self, size: int) -> bytes:
         """Zeros up to where a hole ends that is here."""

@@ -84,7 +84,7 @@ def _decoded(reading: Reading, wanted: Mapping[int, Sound]) -> Iterator[tuple[in
     with opened(reading) as container:
         streams = {number: container.streams.audio[number] for number in wanted}
         numbers = {stream.index: number for number, stream in streams.items()}
-        for packet in packets_of(reading, container, list(streams.values())):
+        for packet in packets_of(reading, container, *streams.values()):
             if reading.is_torn(packet):
                 continue
             try:

@@ -2,8 +2,10 @@
 
 import errno
 import io
+import random
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import av
 import pytest
@@ -80,6 +82,24 @@ def test_pictures_that_cannot_be_read_fail_the_film_first_and_are_damage_at_last
         assert len(numbers) == 96
         intact = sorted({*range(96)} - {*made.damaged, *made.harmed})
         assert [numbers[number] for number in intact] == intact
+
+
+@pytest.mark.parametrize("end", [5000, 20_000, 50_001, 300_000, 4_000_000, 8_000_000])
+@pytest.mark.parametrize("first", [0, 1, 4096, 700_000])
+@pytest.mark.parametrize("size", [1 << 12, 1 << 15, 1 << 20])
+def test_of_what_can_be_read_nothing_is_lost_but_what_is_in_the_same_blocks(
+    first: int, end: int, size: int, tmp_path: Path
+) -> None:
+    data = random.Random(1).randbytes(8_000_000)
+    (tmp_path / "film").write_bytes(data)
+    source = Torn(str(tmp_path / "film"), first, min(first + end, len(data)), ERRORS[0])
+    with cast(BinaryIO, Reading(source.open, mends=True)()) as file:
+        read = b"".join(iter(lambda: file.read(size), b""))
+    low, high = first // MARGIN * MARGIN, -(-source.end // MARGIN) * MARGIN
+    assert len(read) == len(data)
+    assert read[:low] == data[:low]
+    assert read[high:] == data[high:]
+    assert read[source.first : source.end] == bytes(source.end - source.first)
 
 
 def test_a_film_whose_first_picture_cannot_be_read_begins_with_the_next_that_can(tmp_path: Path) -> None:
