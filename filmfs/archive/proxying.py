@@ -12,14 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from filmfs.archive.adopting import adopt, adopt_itself
 from filmfs.archive.ahead import Ahead
 from filmfs.archive.footage import footage_at
 from filmfs.archive.opening import Archive, Mode, lock_holder
 from filmfs.archive.proxies import Made, Proxies
-from filmfs.archive.queue import PROGRESS, WORK, working
+from filmfs.archive.queue import PROGRESS, WORK, Progress, working
 from filmfs.core.errors import (
     BadMedia,
     BadName,
@@ -36,7 +36,7 @@ from filmfs.core.errors import (
 )
 from filmfs.core.paths import parse_place
 from filmfs.proxy.executors import Executor, Local
-from filmfs.proxy.making import frames_of_work
+from filmfs.proxy.making import Work, work_of
 from filmfs.proxy.sources import OnDisk, Source, open_content
 from filmfs.store.contents import find_map
 from filmfs.store.database import Transaction
@@ -66,10 +66,10 @@ class ProxyWork:
     def run(
         self,
         executor: Executor,
-        begun: Callable[[Job, int], None] = lambda job, frames: None,
+        begun: Callable[[Job, Work], None] = lambda job, work: None,
         advance: Callable[[int], None] = lambda frames: None,
     ) -> Iterator[Job]:
-        """Works until nothing waits; each job when it is over. `begun` is told of a job's frames before it is begun.
+        """Works until nothing waits; each job when it is over. `begun` is told of a job's work before it is begun.
 
         Raises Busy while another process works, and NoSpace or ReadOnly, after which the job waits again.
         """
@@ -103,7 +103,7 @@ class ProxyWork:
         return self._archive.database.transact(change)
 
     def _carry_out(
-        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
+        self, job: Job, executor: Executor, begun: Callable[[Job, Work], None], advance: Callable[[int], None]
     ) -> Job:
         try:
             made = self._make(job, executor, begun, advance)
@@ -123,7 +123,7 @@ class ProxyWork:
         return self._end(replace(job, damaged=made.damaged, remarks=remarks), JobState.DONE)
 
     def _make(
-        self, job: Job, executor: Executor, begun: Callable[[Job, int], None], advance: Callable[[int], None]
+        self, job: Job, executor: Executor, begun: Callable[[Job, Work], None], advance: Callable[[int], None]
     ) -> Made:
         book = self._archive.settings.recipes
         wanted = [book[name] for name in job.recipes if name in book]
@@ -136,9 +136,9 @@ class ProxyWork:
         original = self._ahead.take(job) if source is None else None
         original = original or self._proxies.examine(job.content, job.name, source, is_lenient=_is_last(job))
         self._ahead.look()
-        frames = frames_of_work(original)
-        begun(job, frames)
-        teller = _Teller(self._archive.root, job.number, frames)
+        work = work_of(original)
+        begun(job, work)
+        teller = _Teller(self._archive.root, job.number, work)
 
         def step(count: int) -> None:
             if teller.step(count):
@@ -219,9 +219,9 @@ def source_elsewhere(archive: Archive, job: Job) -> Source:
 class _Teller:
     """Writes down how far a job is, now and then, for who asks."""
 
-    def __init__(self, root: str, job: int, total: int) -> None:
+    def __init__(self, root: str, job: int, work: Work) -> None:
         self._path = os.path.join(root, WORK, PROGRESS)
-        self._job, self._total, self._done = job, total, 0
+        self._job, self._work, self._done = job, work, 0
         self._began = self._told = time.monotonic()
 
     def __enter__(self) -> "_Teller":
@@ -235,7 +235,7 @@ class _Teller:
             os.unlink(self._path)
 
     def step(self, count: int) -> bool:
-        """So many frames more; whether it was time to write that down."""
+        """So much more; whether it was time to write that down."""
         self._done += count
         if time.monotonic() - self._told < _TELL_S:
             return False
@@ -245,10 +245,10 @@ class _Teller:
     def _tell(self) -> None:
         self._told = time.monotonic()
         fps = self._done / max(0.001, self._told - self._began)
-        facts = {"pid": os.getpid(), "job": self._job, "done": self._done, "total": self._total, "fps": round(fps, 1)}
+        told = asdict(Progress(os.getpid(), self._job, self._done, self._work.total, round(fps, 1), self._work.unit))
         with suppress(OSError):
             with open(self._path + ".part", "w") as file:
-                json.dump(facts, file)
+                json.dump(told, file)
             os.rename(self._path + ".part", self._path)
 
 

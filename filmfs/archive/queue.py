@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from filmfs.archive.opening import Archive
 from filmfs.core.errors import Busy
+from filmfs.core.models import Unit
 from filmfs.store.database import Transaction
 from filmfs.store.jobs import OPEN, Job, JobState, add_jobs, all_jobs, drop_ended, find_job, put_job
 
@@ -23,13 +24,14 @@ _LOCK = "proxies.lock"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the process that works through the queue is at."""
+    """What the process that works through the queue is at; `fps`: units a second."""
 
     pid: int
     job: int
     done: int
     total: int
     fps: float
+    unit: Unit
 
 
 class ProxyQueue:
@@ -104,6 +106,7 @@ def progress_of(root: str) -> Progress | None:
     """What that process is at; None when there is none, or it has not begun."""
     if not is_worked_on(root):
         return None
-    with suppress(OSError, ValueError, TypeError), open(os.path.join(root, WORK, PROGRESS)) as file:
-        return Progress(**json.load(file))
+    with suppress(OSError, ValueError, TypeError, KeyError), open(os.path.join(root, WORK, PROGRESS)) as file:
+        told = json.load(file)
+        return Progress(**{**told, "unit": Unit(told["unit"])})
     return None

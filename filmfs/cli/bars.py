@@ -30,26 +30,27 @@ def of_bytes(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 class FilmBars(Films):
-    """A bar of films, and one of the frames of the one that is worked on, with their rate."""
+    """A bar of films, and one of the frames, or seconds, of the one that is worked on, with their rate."""
 
     def __init__(self, bar: Progress, count: int) -> None:
         self._bar = bar
         self._films = bar.add_task("films", total=count)
-        self._frames = bar.add_task("", total=None)
+        self._frames = bar.add_task("", total=None, unit=None)
         self._ended = 0
 
-    def begin(self, job: Any, frames: int) -> None:
+    def begin(self, job: Any, work: Any) -> None:
         """See Films."""
-        self._bar.reset(self._frames, total=frames, description=job.place)
+        self._bar.reset(self._frames, total=work.total, description=job.place, unit=work.unit)
 
-    def advance(self, frames: int) -> None:
+    def advance(self, count: int) -> None:
         """See Films."""
-        self._bar.advance(self._frames, frames)
+        self._bar.advance(self._frames, count)
 
     def show(self, progress: Any) -> None:
         """See Films."""
         if progress is not None:
-            self._bar.update(self._frames, completed=progress.done, total=progress.total, description="elsewhere")
+            told = {"completed": progress.done, "total": progress.total, "unit": progress.unit}
+            self._bar.update(self._frames, description="elsewhere", **told)
 
     def end(self, place: str) -> None:
         """See Films."""
@@ -78,7 +79,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """See rich."""
-        return Text(f"{task.speed:.0f} fps" if task.speed and task.id else "")
+        return Text(task.fields["unit"].pace(task.speed) if task.speed and task.id else "")
 
 
 @contextmanager

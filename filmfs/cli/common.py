@@ -108,11 +108,11 @@ class Output:
 class Films:
     """What is told of films that are worked through; here to nobody."""
 
-    def begin(self, job: Any, frames: int) -> None:
-        """A film is begun that has so many frames."""
+    def begin(self, job: Any, work: Any) -> None:
+        """A film is begun, with so much to do (making.Work)."""
 
-    def advance(self, frames: int) -> None:
-        """So many frames of it more are done."""
+    def advance(self, count: int) -> None:
+        """So much of it more is done."""
 
     def show(self, progress: Any) -> None:
         """How far another process is, if there is one."""

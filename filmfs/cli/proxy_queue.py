@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from filmfs.archive import Archive, Mode
-from filmfs.archive.queue import ProxyQueue, is_worked_on, progress_of
+from filmfs.archive.queue import Progress, ProxyQueue, is_worked_on, progress_of
 from filmfs.cli.common import ArchivePath, Json, Output, Quiet, Verbose, when
 from filmfs.core.errors import NotFound, Usage
 from filmfs.core.words import counted
@@ -59,14 +59,21 @@ def status(
             if job["job"] not in newest and job["state"] not in OPEN:
                 continue  # what became of it later counts
             if job["state"] == "running" and progress is not None and progress.job == job["job"]:
-                share = 100 * progress.done // max(1, progress.total)
-                yield f"{job['job']:>6} running    {job['place']}: {share} %, {progress.fps:.0f} fps"
+                yield f"{job['job']:>6} running    {job['place']}: {_how_far(progress)}"
             elif job["state"] != "done" or job["remarks"]:
                 why = "; ".join(filter(None, (str(job["error"]), *job["remarks"])))
                 ended = f" ({when(job['ended'])})" if job["ended"] else ""
                 yield f"{job['job']:>6} {job['state']:<10} {job['place']}{ended}" + (f": {why}" if why else "")
 
     output.result({"jobs": told, "counts": dict(counts), "running": running}, lines)
+
+
+def _how_far(progress: Progress) -> str:
+    if not progress.total:
+        return "begun"
+    if progress.done >= progress.total:
+        return "100 %, its files are being finished"
+    return f"{100 * progress.done // progress.total} %, {progress.unit.pace(progress.fps)}"
 
 
 def _follow(queue: ProxyQueue, root: str, output: Output) -> None:

@@ -44,6 +44,17 @@ class ProxyResolution(StrEnum):
     EDITORIAL = "editorial"
 
 
+class Unit(StrEnum):
+    """In what the work on an original is counted: of sound alone in seconds."""
+
+    FRAMES = "frames"
+    SECONDS = "seconds"
+
+    def pace(self, rate: float) -> str:
+        """So many of them in a second, as people write it."""
+        return f"{rate:.0f} fps" if self is Unit.FRAMES else f"{rate:.0f}x"
+
+
 @dataclass(frozen=True, slots=True)
 class Timecode:
     """A label at a frame rate. `drop_frame` None: counted as the film is that it is looked up in.

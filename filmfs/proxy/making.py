@@ -13,6 +13,7 @@ from fractions import Fraction
 from math import lcm
 
 from filmfs.core.errors import BadMedia, FilmFSError
+from filmfs.core.models import Unit
 from filmfs.proxy import waveform
 from filmfs.proxy.checking import Wanted
 from filmfs.proxy.decoding import Span, plan_spans
@@ -145,9 +146,19 @@ def make(
     return Making(made, damaged, harmed, pieces.others, flaws, tuple(pieces.remarks))
 
 
-def frames_of_work(original: Original) -> int:
-    """How many frames `advance` will be told of."""
-    return original.picture.frames if original.picture is not None else 0
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What `advance` will be told of."""
+
+    total: int
+    unit: Unit
+
+
+def work_of(original: Original) -> Work:
+    """How much there is to do."""
+    if original.picture is None:
+        return Work(original.seconds, Unit.SECONDS)
+    return Work(original.picture.frames, Unit.FRAMES)
 
 
 def _tasks(
@@ -183,7 +194,8 @@ def _tasks(
             )
     plans = tuple(dict.fromkeys(plan for each in sounds for plan in each))  # two renditions may have the same
     if plans:
-        tasks.insert(min(len(tasks), workers - 1), SoundTask(identity, source, replace(original, picture=None), plans))
+        sound = SoundTask(identity, source, replace(original, picture=None), plans, original.seconds)
+        tasks.insert(min(len(tasks), workers - 1), sound)
     return tasks
 
 

@@ -122,6 +122,7 @@ class Original:
     zero: Fraction = Fraction(0)
     labels: Labels = field(default_factory=Labels)
     flaws: tuple[str, ...] = ()  # what is wrong with it, in words
+    seconds: int = 0  # about how long it is, where there is sound alone
 
 
 def examine(opener: Opener) -> Original:
@@ -149,7 +150,8 @@ def examine(opener: Opener) -> Original:
         flaws = [f"{counted(lost, 'packet')} cannot be decoded: pictures are missing or damaged"] if lost else []
         flaws += [ending] if (ending := how_cut_off(reading)) else []
         reading.raise_failure()
-        return Original(picture, sounds, zero, labels, tuple(flaws))
+        seconds = 0 if picture is not None else (container.duration or 0) // av.time_base
+        return Original(picture, sounds, zero, labels, tuple(flaws), seconds)
 
 
 def opened(reading: Reading) -> "av.container.InputContainer":

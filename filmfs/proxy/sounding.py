@@ -44,9 +44,9 @@ def encode_sounds(
     original: Original,
     plans: Sequence[SoundPlan],
     files: Sequence[BinaryIO],
-    alive: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda seconds: None,
 ) -> list[Heard]:
-    """Writes the packets of each plan to its file; `alive` is called now and then.
+    """Writes the packets of each plan to its file; `advance` is told now and then how many seconds of a track are done.
 
     Raises BadMedia when an encoder cannot be set up.
     """
@@ -55,7 +55,7 @@ def encode_sounds(
     tracks: dict[int, Track] = {}
     for number, track, piece in pieces(opener, wanted, original.zero):
         tracks[number] = track
-        alive()
+        advance(track.count // wanted[number].rate)
         for encoder in encoders:
             encoder.hear(number, track.first, piece)
     for encoder in encoders:

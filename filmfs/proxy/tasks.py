@@ -149,6 +149,7 @@ class SoundTask:
     source: Source
     original: Original  # without its picture
     plans: tuple[SoundPlan, ...]
+    frames: int = 0  # that `advance` is told of: seconds, where there are no pictures
     is_lenient: bool = False  # towards bytes that cannot be read: they are silence
 
     @property
@@ -162,7 +163,16 @@ class SoundTask:
         with ExitStack() as closing:
             files = [closing.enter_context(open(os.path.join(folder, name), "wb")) for name in names]
             reading = Reading(self.source.open, mends=self.is_lenient)
-            heard = encode_sounds(reading, self.original, self.plans, files, lambda: advance(0))
+            told = 0
+
+            def hear(seconds: int) -> None:
+                nonlocal told
+                more = max(0, min(seconds, self.frames) - told)
+                told += more
+                advance(more)
+
+            heard = encode_sounds(reading, self.original, self.plans, files, hear)
+            hear(self.frames)
         return Result(names, {"tracks": [asdict(each) for each in heard]})
 
 

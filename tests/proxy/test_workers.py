@@ -1,6 +1,7 @@
 """Workers: what several of them make is what one makes; one that dies or hangs costs a try and no frame."""
 
 import io
+import json
 import os
 import random
 import signal
@@ -13,14 +14,17 @@ from pathlib import Path
 import av
 import pytest
 
+from filmfs.archive.queue import Progress, progress_of, working
 from filmfs.core.errors import BadMedia, Corrupt
+from filmfs.core.models import Unit
 from filmfs.proxy.decoding import FFmpegDecoder, plan_spans
-from filmfs.proxy.executors import Local, Outcome
+from filmfs.proxy.executors import InThisProcess, Local, Outcome
+from filmfs.proxy.making import Work, make, work_of
 from filmfs.proxy.originals import Colours, Picture, examine
 from filmfs.proxy.packets import Coded, PacketReader, PacketWriter
 from filmfs.proxy.sources import OnDisk
 from filmfs.proxy.tasks import Result
-from tests.proxy.making import proxies
+from tests.proxy.making import ALL, proxies
 from tests.proxy.numbered import Numbered, Track, seen
 
 LONG = Numbered(".mp4", "libx264", "yuv420p", frames=250, group=33, tracks=(Track("aac", "stereo"),),
@@ -241,3 +245,34 @@ def _children() -> set[str]:
 def _run(tasks: list[Troubled], folder: Path) -> Iterator[Outcome]:
     with Local(2, silence_s=6.0) as workers:
         yield from workers.run(tasks, str(folder), lambda _: None)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_progress_is_told_of_each_frame_and_of_sound_alone_of_each_second(workers: int, tmp_path: Path) -> None:
+    film = LONG.write(tmp_path / "film")
+    sound = tmp_path / "sound.wav"
+    with av.open(film) as source, av.open(sound, "w") as target:
+        stream = target.add_stream("pcm_s16le", rate=48_000, layout="stereo")
+        for frame in source.decode(audio=0):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    for path, expected in ((film, Work(250, Unit.FRAMES)), (sound, Work(10, Unit.SECONDS))):
+        told: list[int] = []
+        source_, original = OnDisk(str(path)), examine(OnDisk(str(path)).open)
+        assert work_of(original) == expected
+        (tmp_path / path.stem).mkdir()
+        with Local(2) as executor:
+            one = executor if workers else InThisProcess()
+            make("film", source_, original, ALL, one, str(tmp_path / path.stem), told.append)
+        assert sum(told) == expected.total
+        assert min(told) >= 0
+
+
+def test_how_far_another_process_is_can_be_asked(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    told = {"pid": 1, "job": 2, "done": 3, "total": 4, "fps": 61.5, "unit": "seconds"}
+    (tmp_path / "work" / "progress.json").write_text(json.dumps(told))
+    assert progress_of(str(tmp_path)) is None
+    with working(str(tmp_path)):
+        assert progress_of(str(tmp_path)) == Progress(1, 2, 3, 4, 61.5, Unit.SECONDS)
+    assert (Unit.SECONDS.pace(61.5), Unit.FRAMES.pace(61.5)) == ("62x", "62 fps")
