@@ -3,9 +3,9 @@ if decoding begins with it, and whether they can be its own.
 
 H.264 and H.265 are NAL units, with a start code before each or its length. `nal_ref_idc` tells whether there may be
 references to H.264's (ITU-T H.264, 7.4.1), its type in H.265 (ITU-T H.265, table 7-1: to even ones below 16 no other of
-their sub-layer refers). MPEG-2 has a type of picture (ITU-T H.262, 6.3.9: nothing refers to a B picture). In no unit
-two zero bytes are followed by another below 3 (H.264, 7.4.1; H.265, 7.4.2.2), so zeros where a disk or a card lost
-something are no picture's.
+their sub-layer refers; those of higher ones may). MPEG-2 has a type of picture (ITU-T H.262, 6.3.9: nothing refers to a
+B picture). In no unit two zero bytes are followed by another below 3 (H.264, 7.4.1; H.265, 7.4.2.2), so zeros where a
+disk or a card lost something are no picture's.
 """
 
 import re
@@ -35,7 +35,9 @@ def is_reference(codec: str, extradata: bytes | None, data: "bytes | memoryview"
     for first in _firsts(head, _width(codec, extradata)):
         kind = _kind(codec, head[first])
         if kind in _SLICES[codec]:
-            return bool(head[first] >> 5 & 3) if codec == "h264" else kind >= 16 or kind % 2 == 1
+            if codec == "h264":
+                return bool(head[first] >> 5 & 3)
+            return kind >= 16 or kind % 2 == 1 or _is_below_others(extradata, head[first + 1 : first + 2])
     return True
 
 
@@ -67,6 +69,13 @@ def is_possible(codec: str, extradata: bytes | None, data: memoryview) -> bool:
         if last > len(data) or (is_slice and _IN_A_UNIT.search(data[first:last])):
             return False
     return True
+
+
+def _is_below_others(extradata: bytes | None, header: bytes) -> bool:
+    """Whether an H.265 picture may be of a sub-layer that is not the highest: numTemporalLayers of hvcC says that."""
+    if not _width("hevc", extradata) or extradata is None:
+        return False
+    return not header or (header[0] & 7) < extradata[_WIDTH_AT["hevc"]] >> 3 & 7
 
 
 def _kind(codec: str, header: int) -> int:

@@ -30,6 +30,7 @@ class Grainy(Numbered):
 
 SMALL = Grainy(size=(320, 180), frames=72, group=24, pixels="yuv420p", tracks=())
 X264, X265 = "libx264", "libx265"
+HVCC = "01" + 20 * "00"  # up to what says how many sub-layers there are, and how long lengths are
 FILMS = {
     "H.264": replace(SMALL, codec=X264, options={"bf": "3", "preset": "veryfast"}),
     "H.264, open groups": replace(
@@ -110,6 +111,12 @@ def test_more_damage_harms_no_less_and_never_what_is_before_it(
         ("hevc", None, "00000001 4601 000001 0001 af", False),
         ("hevc", None, "000001 0201 af", True),
         ("hevc", None, "000001 2601 af", True),
+        ("hevc", HVCC + "0f", "00000003 0001 af", False),
+        ("hevc", HVCC + "1f", "00000003 0003 af", False),
+        ("hevc", HVCC + "1f", "00000003 0001 af", True),  # there are higher sub-layers
+        ("hevc", HVCC + "1f", "00000003 0002 af", True),
+        ("hevc", HVCC + "07", "00000003 0001 af", False),  # how many there are is not said
+        ("hevc", HVCC + "1f", "00000001 00", True),
         ("mpeg2video", None, "00000100 00 1f ff", False),
         ("mpeg2video", None, "000001b3 0000 00000100 00 0f ff", True),
         ("mpeg2video", None, "00000100", True),
