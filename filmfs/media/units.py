@@ -15,6 +15,7 @@ _LOOKED_AT = 64 << 10  # parameter sets and messages before the picture are shor
 _CODE = re.compile(rb"\0\0\x01")  # without the zeros that may be before it
 _IN_A_UNIT = re.compile(rb"(?<!\0)\0\0(?:[\x01\x02]|\0++[^\0])")  # zeros at its end are padding, as in AVC-Intra
 _BETWEEN_CODES = re.compile(rb"(?<!\0)\0\0(?:\0++[^\0\x01]|\x02)")  # zeros may be before a code, and at the end
+_ZEROS = re.compile(rb"\0++")
 _MPEG2_PICTURE, _MPEG2_B = b"\0\0\1\0", 3
 _WIDTH_AT = {"h264": 4, "hevc": 21}  # where extradata says the bytes of a length, less one, in two bits
 _SLICES = {"h264": range(1, 6), "hevc": range(32)}
@@ -63,12 +64,23 @@ def is_possible(codec: str, extradata: bytes | None, data: memoryview) -> bool:
     if codec not in _WIDTH_AT:
         return True
     if not (width := _width(codec, extradata)):
-        return not _BETWEEN_CODES.search(data)
+        return not _holds(_BETWEEN_CODES, bytes(data))
     for first, last in _units(data, width):
         is_slice = first < len(data) and _kind(codec, data[first]) in _SLICES[codec]
-        if last > len(data) or (is_slice and _IN_A_UNIT.search(data[first:last])):
+        if last > len(data) or (is_slice and _holds(_IN_A_UNIT, bytes(data[first:last]))):
             return False
     return True
+
+
+def _holds(pattern: "re.Pattern[bytes]", data: bytes) -> bool:
+    """Whether it is found, where two zeros are: they are rare, and found ten times as fast as by the pattern."""
+    at = data.find(b"\0\0")
+    while at >= 0:
+        if pattern.match(data, at):
+            return True
+        zeros = _ZEROS.match(data, at)
+        at = data.find(b"\0\0", zeros.end() if zeros else len(data))
+    return False
 
 
 def _is_below_others(extradata: bytes | None, header: bytes) -> bool:
