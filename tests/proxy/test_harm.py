@@ -146,6 +146,15 @@ def test_when_all_is_right_is_said_by_a_message(codec: str, data: str, count: in
     assert recovers_after(codec, None, bytes.fromhex(data)) == count
 
 
+@given(st.lists(st.sampled_from([0, 0, 0, 1, 2, 3, 9])))
+def test_two_zeros_before_a_number_below_three_are_in_no_unit_but_at_its_end(rest: list[int]) -> None:
+    unit = bytes((0x65, *rest))
+    kept = unit.rstrip(b"\0")
+    expected = all(kept[at : at + 2] != b"\0\0" or kept[at + 2] > 2 for at in range(len(kept) - 2))
+    data = len(unit).to_bytes(4, "big") + unit
+    assert is_possible("h264", bytes.fromhex("01640028ff"), memoryview(data)) is expected
+
+
 @pytest.mark.parametrize("zeros", ["end", "middle"])
 def test_a_megabyte_of_zeros_takes_no_time(zeros: str) -> None:
     data = b"\0\0\0\1\x65\x88" + bytes(1 << 20) + (b"\x99" if zeros == "middle" else b"")
