@@ -270,13 +270,24 @@ def plan_spans(picture: Picture, most: int, whole: int, neighbours: int = 0, wor
 
     A span begins where the least is decoded in vain before it: at a picture with which decoding can begin, or a few
     after it. Where nearly as much would be decoded in vain as the span is long, it is part of the one before. Spans
-    take the same effort, or less towards the end, and are rounded down or not: whichever has `workers` be done earlier.
+    take the same effort, or less towards the end, are rounded down or not, and are as long as they should be where that
+    is worth some pictures in vain, or not: whichever has `workers` be done earlier.
     """
     efforts = _efforts(picture)
-    shapes = product((True, False), (0, whole // 2))
-    plans = [_cuts(picture, efforts, most, whole, workers, beyond, grows_less=less) for less, beyond in shapes]
+    shapes = [_Shape(*each) for each in product((True, False), (0, whole // 2), (0, 1))]
+    plans = [_cuts(picture, efforts, most, whole, workers, shape) for shape in shapes]
     spans = [_spans(picture, efforts, cuts, neighbours) for cuts in plans]
     return min(spans, key=lambda each: _time(each, workers))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Whether each span has a part of what is left; how many frames more it has before its length is rounded; how many
+    pictures decoded in vain it is worth that its length is nearer to that by one."""
+
+    grows_less: bool
+    beyond: int
+    weight: int
 
 
 def _efforts(picture: Picture) -> list[int]:
@@ -286,23 +297,22 @@ def _efforts(picture: Picture) -> list[int]:
     return list(accumulate((points + _POINTS_OF_BYTE * size for size in sizes), initial=0))
 
 
-def _cuts(
-    picture: Picture, efforts: list[int], most: int, whole: int, workers: int, beyond: int, *, grows_less: bool
-) -> list[int]:
-    """Where spans begin. `grows_less`: each has a part of what is left; `beyond`: frames more before it is rounded."""
+def _cuts(picture: Picture, efforts: list[int], most: int, whole: int, workers: int, shape: _Shape) -> list[int]:
+    """Where spans begin."""
     total, at = picture.frames, 0
     cuts = [0]
     while not picture.is_counted:
         left = efforts[-1] - efforts[at]
-        share = _SHARE * left / workers if grows_less and workers > 1 else Fraction(efforts[-1], workers)
+        share = _SHARE * left / workers if shape.grows_less and workers > 1 else Fraction(efforts[-1], workers)
         count = bisect_left(efforts, efforts[at] + share, at) - at
-        step = max(1, min(most // whole, (max(_LEAST, count) + beyond) // whole)) * whole
+        step = max(1, min(most // whole, (max(_LEAST, count) + shape.beyond) // whole)) * whole
         about = at + step
         if total - about <= step // 2:
             break
         reach = max(whole, step // 4 // whole * whole)
         near = range(max(at + whole, about - reach), min(total, about + reach + 1), whole)
-        cut = min(near, key=lambda cut: (cut - _start(picture, cut), abs(cut - about)))
+        far = {cut: abs(cut - about) for cut in near}
+        cut = min(near, key=lambda cut: (cut - _start(picture, cut) + shape.weight * far[cut], far[cut]))
         is_cut = (cut - _start(picture, cut)) * _VAIN_MAX <= step
         if is_cut:
             cuts.append(cut)

@@ -111,6 +111,17 @@ def test_workers_end_together_where_some_pictures_take_far_more_bytes(workers: i
     assert max(done) <= 1.1 * max(sum(sizes) / workers, sum(sizes[:24]))
 
 
+@pytest.mark.parametrize("group", [19, 23, 25, 30, 47, 50])
+def test_two_workers_decode_little_in_vain_where_groups_are_not_those_of_proxies(group: int) -> None:
+    picture = replace(_film(480), starts=array("q", range(0, 480, group)))
+    spans = plan_spans(picture, 960, 24, 0, 2)
+    done = [0, 0]
+    for span in sorted(spans, key=lambda span: -span.effort):
+        done[done.index(min(done))] += span.count + span.times[0] - span.seek
+    assert max(done) <= 240 + group // 2 + 3
+    assert sum(done) <= 480 + group
+
+
 @pytest.mark.parametrize("open_gop", ["0", "1"])
 def test_a_span_is_read_no_further_than_its_last_picture_takes(open_gop: str, tmp_path: Path) -> None:
     path = tmp_path / "film.mov"
