@@ -12,7 +12,7 @@ import av
 from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from filmfs.proxy.halving import halved
+from filmfs.proxy.halving import Chroma, chroma_of, halved
 from filmfs.proxy.originals import Colours, Picture
 from filmfs.proxy.tonemapping import is_high, lut_file
 
@@ -63,6 +63,7 @@ class Fitter:
         self._scalers = [VideoReformatter() for _ in sizes]
         self._tiny = VideoReformatter()
         self._jpeg = VideoReformatter()
+        self._chroma: Chroma | None = None
 
     @property
     def needs_neighbours(self) -> bool:
@@ -105,8 +106,9 @@ class Fitter:
     def _scaled(self, scaler: VideoReformatter, frame: "av.VideoFrame", size: Size, *, is_own: bool) -> "av.VideoFrame":
         """A picture at a size; `is_own`: with the original's range, and not a rendition's."""
         is_full = is_own and (frame.color_range == _FULL or frame.format.name.startswith("yuvj"))
+        chroma = self._where(frame, is_own=is_own)
         if not is_full and not frame.format.is_rgb:  # levels and matrix stay: libswscale is twice as fast if not told
-            made = halved(frame, size.width, size.height, size.pixels)
+            made = halved(frame, size.width, size.height, size.pixels, chroma)
             if made is not None:
                 return made
             return scaler.reformat(frame, size.width, size.height, size.pixels, interpolation=Interpolation.AREA)
@@ -122,6 +124,13 @@ class Fitter:
             src_color_range=_FULL,
             dst_color_range=_LIMITED,
         )
+
+    def _where(self, frame: "av.VideoFrame", *, is_own: bool) -> Chroma:
+        """Where chroma lies in a picture."""
+        self._chroma = self._chroma or chroma_of(frame)
+        if self._chroma is Chroma.ELSEWHERE and not is_own:  # renditions have it where players look for it
+            return Chroma.LEFT
+        return self._chroma
 
     @property
     def _matrix(self) -> int:

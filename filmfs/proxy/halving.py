@@ -1,33 +1,85 @@
 """Pictures at a half or a quarter of their size, each point the mean of those in its place.
 
-That is what libswscale's area filter makes of them as well, where the sizes are such. Chroma of 4:2:0 it is left to: it
-knows where these points lie between those of luma.
+That is what libswscale's area filter makes of them as well, where the sizes are such. Of how chroma lies in a film it
+is asked, as a picture knows that, and PyAV does not say it.
 """
 
+from collections.abc import Callable
+from enum import Enum
 from functools import lru_cache
+from itertools import product
 
 import av
+from av.video.plane import VideoPlane
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from filmfs.proxy.native import shrink_plane
 
 _FACTORS = (1, 2, 4)
 _BITS = range(8, 13)
+_PROBE, _STEP, _AT = (128, 64), 4, 10
 
 
-def halved(frame: "av.VideoFrame", width: int, height: int, pixels: str) -> "av.VideoFrame | None":
+class Chroma(Enum):
+    """Where points of chroma lie among those of luma, across; down, where there are fewer, between two rows."""
+
+    MIDDLE = "between two columns"  # or nobody says where
+    LEFT = "in the left one of two columns"
+    ELSEWHERE = "otherwise, or in other rows"
+
+
+def chroma_of(frame: "av.VideoFrame") -> Chroma:
+    """How libswscale takes chroma of a picture to lie: by what it makes of points that say where they were."""
+    if not _is_plain(frame.format):
+        return Chroma.MIDDLE
+    width, height = _PROBE if (frame.width, frame.height) != _PROBE else (2 * _PROBE[0], 2 * _PROBE[1])
+    probe = VideoReformatter().reformat(frame, width, height)  # it says what the picture says
+    bits = frame.format.components[0].bits
+    _, across, down = probe.planes
+    across.update(_ramp(across, bits, lambda x, _: x))
+    down.update(_ramp(down, bits, lambda _, y: y))
+    pixels = frame.format.name.replace("420p", "422p").replace("444p", "422p")
+    made = VideoReformatter().reformat(probe, width // 2, height // 2, pixels, interpolation=Interpolation.AREA)
+    columns, rows = across.width // made.planes[1].width, down.height // made.planes[2].height
+    right = _value(made.planes[1], bits, _AT, 0) - columns * _AT
+    below = _value(made.planes[2], bits, 0, _AT) - rows * _AT
+    if below == (rows - 1) / 2 and right == (columns - 1) / 2:
+        return Chroma.MIDDLE
+    return Chroma.LEFT if below == (rows - 1) / 2 and (columns, right) == (2, 0.25) else Chroma.ELSEWHERE
+
+
+def _ramp(plane: VideoPlane, bits: int, of: Callable[[int, int], int]) -> bytes:
+    """Points that are as many times a step as `of` says for their places."""
+    size = 1 if bits == 8 else 2
+    places = product(range(plane.height), range(plane.line_size // size))
+    return b"".join((of(x, y) % 64 * _STEP << bits - 8).to_bytes(size, "little") for y, x in places)
+
+
+def _value(plane: VideoPlane, bits: int, x: int, y: int) -> float:
+    """How many steps a point is."""
+    size = 1 if bits == 8 else 2
+    at = y * plane.line_size + x * size
+    return int.from_bytes(bytes(plane)[at : at + size], "little") / (_STEP << bits - 8)
+
+
+def halved(
+    frame: "av.VideoFrame", width: int, height: int, pixels: str, chroma: Chroma = Chroma.MIDDLE
+) -> "av.VideoFrame | None":
     """A picture at another size and in other pixels, with the same levels and matrix; None if it is not so easy."""
     if shrink_plane is None:
         return None
-    steps = _steps(frame.format.name, frame.width, frame.height, width, height, pixels)
+    steps = _steps(frame.format.name, frame.width, frame.height, width, height, pixels, chroma)
     if steps is None:
         return None
     made = av.VideoFrame(width, height, pixels)
-    for source, target, (from_bits, to_bits, across, down) in zip(frame.planes, made.planes, steps, strict=True):
+    for source, target, (from_bits, to_bits, across, down, is_left) in zip(
+        frame.planes, made.planes, steps, strict=True
+    ):
         if source.line_size < 0:
             return None
         shrink_plane(
             *(source, source.line_size, from_bits, target, target.line_size, to_bits),
-            *(target.width, target.height, across, down),
+            *(target.width, target.height, across, down, is_left),
         )
     made.colorspace, made.color_range = frame.colorspace, frame.color_range
     made.color_primaries, made.color_trc = frame.color_primaries, frame.color_trc
@@ -36,11 +88,11 @@ def halved(frame: "av.VideoFrame", width: int, height: int, pixels: str) -> "av.
 
 @lru_cache(64)
 def _steps(
-    source: str, source_width: int, source_height: int, width: int, height: int, target: str
-) -> tuple[tuple[int, int, int, int], ...] | None:
-    """Of each plane: bits before and after, and of how many points across and down each is made."""
+    source: str, source_width: int, source_height: int, width: int, height: int, target: str, chroma: Chroma
+) -> tuple[tuple[int, int, int, int, bool], ...] | None:
+    """Of each plane: bits before and after, of how many points across and down each is made, whether it lies left."""
     before, after = av.VideoFormat(source, source_width, source_height), av.VideoFormat(target, width, height)
-    if not (_is_plain(before) and _is_plain(after)) or source.startswith("yuv420p"):
+    if not (_is_plain(before) and _is_plain(after)) or chroma is Chroma.ELSEWHERE:
         return None
     steps = []
     for one, other in zip(before.components, after.components, strict=True):
@@ -48,13 +100,16 @@ def _steps(
         is_even = (other.width * across, other.height * down) == (one.width, one.height)
         if not (is_even and across in _FACTORS and down in _FACTORS and other.bits <= one.bits):
             return None
-        steps.append((one.bits, other.bits, across, down))
+        is_left = chroma is Chroma.LEFT and one.width < source_width
+        if is_left and (other.width == width or across != 2 or (down > 2 and one.bits == _BITS[-1])):
+            return None
+        steps.append((one.bits, other.bits, across, down, is_left))
     return tuple(steps)
 
 
 def _is_plain(pixels: "av.VideoFormat") -> bool:
     """Luma and chroma in planes of their own, in bytes or in two, the lower first."""
-    name = pixels.name
+    name = pixels.name.replace("yuvj", "yuv")
     bits = {component.bits for component in pixels.components}
     return (
         name.startswith(("yuv420p", "yuv422p", "yuv444p"))

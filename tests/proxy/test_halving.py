@@ -1,12 +1,14 @@
 """Pictures that are made smaller by filmfs itself: like libswscale's, wherever they are."""
 
 import random
+from fractions import Fraction
 
 import av
 import pytest
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from filmfs.proxy.halving import halved
+from filmfs.proxy.halving import Chroma, chroma_of, halved
 from filmfs.proxy.native import shrink_plane
 
 pytestmark = pytest.mark.skipif(shrink_plane is None, reason="there is no extension")
@@ -35,15 +37,17 @@ def _points(frame: "av.VideoFrame") -> list[list[int]]:
     return planes
 
 
-@pytest.mark.parametrize("pixels", ["yuv422p", "yuv422p10le", "yuv422p12le", "yuv444p", "yuv444p10le"])
+@pytest.mark.parametrize(
+    "pixels", ["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv422p12le", "yuv444p", "yuv444p10le"]
+)
 @pytest.mark.parametrize("target", ["yuv422p", "yuv420p", "yuv422p10le"])
 @pytest.mark.parametrize(("width", "height", "factor"), [(64, 32, 2), (1928, 8, 2), (72, 40, 2), (48, 48, 4)])
 def test_they_are_what_libswscale_makes(pixels: str, target: str, width: int, height: int, factor: int) -> None:
     frame = _noise(width, height, pixels)
     size = width // factor, height // factor
     made = halved(frame, *size, target)
-    has_more_bits = target == "yuv422p10le" and pixels in ("yuv422p", "yuv444p")
-    is_eighth_of_chroma = factor == 4 and pixels[:7] != target[:7]
+    has_more_bits = target == "yuv422p10le" and pixels in ("yuv420p", "yuv422p", "yuv444p")
+    is_eighth_of_chroma = factor == 4 and pixels[:7] > target[:7]
     assert (made is None) == (has_more_bits or is_eighth_of_chroma)
     if made is None:
         return
@@ -52,6 +56,58 @@ def test_they_are_what_libswscale_makes(pixels: str, target: str, width: int, he
         assert len(mine) == len(theirs)
         assert max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) <= _DITHER
         assert abs(sum(mine) - sum(theirs)) / len(mine) < 0.6
+
+
+_PLACES = [Chroma.LEFT, Chroma.MIDDLE, *4 * [Chroma.ELSEWHERE]]  # of 4:2:0, by H.264's numbers
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p"])
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("size", [(96, 48), (128, 64)])
+def test_chroma_is_where_a_film_says_that_it_is(pixels: str, place: int, size: tuple[int, int]) -> None:
+    frame = _placed(pixels, place, size)
+    chroma = chroma_of(frame)
+    assert chroma is {"0": _PLACES[place], "2": Chroma.LEFT, "4": Chroma.ELSEWHERE}[pixels[5]]
+    for target in ("yuv422p", "yuv420p"):
+        made = halved(frame, size[0] // 2, size[1] // 2, target, chroma)
+        assert (made is None) == (chroma is Chroma.ELSEWHERE)
+        if made is None:
+            continue
+        area = Interpolation.AREA
+        other = VideoReformatter().reformat(frame, size[0] // 2, size[1] // 2, target, interpolation=area)
+        for mine, theirs in zip(_points(made), _points(other), strict=True):
+            assert max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) <= _DITHER
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_chroma_of_the_full_range_is_where_a_film_says_that_it_is(place: int) -> None:
+    frame = _placed("yuv420p", place, (96, 48), is_full=True)
+    assert frame.format.name == "yuvj420p"
+    assert chroma_of(frame) is _PLACES[place]
+
+
+def _placed(pixels: str, place: int, size: tuple[int, int], *, is_full: bool = False) -> "av.VideoFrame":
+    """A picture of a film that says where its chroma lies, by H.264's number."""
+    encoder, decoder = av.CodecContext.create("libx264", "w"), av.CodecContext.create("h264", "r")
+    assert isinstance(encoder, VideoCodecContext)
+    assert isinstance(decoder, VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = *size, pixels, Fraction(1, 24)
+    encoder.options = {"qp": "1", "preset": "ultrafast", "x264-params": f"chromaloc={place}"}
+    encoder.color_range = 2 if is_full else 1
+    (packet,) = [*encoder.encode(_noise(*size, pixels)), *encoder.encode(None)]
+    (frame,) = [*decoder.decode(packet), *decoder.decode(None)]
+    return frame
+
+
+@pytest.mark.parametrize("chroma", [Chroma.LEFT, Chroma.MIDDLE])
+def test_chroma_of_the_largest_numbers_does_not_flow_over(chroma: Chroma) -> None:
+    frame = av.VideoFrame(32, 16, "yuv422p12le")
+    for plane in frame.planes:
+        plane.update(b"\xff\x0f" * (plane.buffer_size // 2))
+    for pixels, most in (("yuv422p12le", 0xFFF), ("yuv422p10le", 0x3FF), ("yuv422p", 0xFF)):
+        made = halved(frame, 16, 8, pixels, chroma)
+        assert made is not None
+        assert {point for plane in _points(made) for point in plane} == {most}
 
 
 def test_they_keep_what_the_numbers_mean() -> None:
@@ -67,7 +123,6 @@ def test_they_keep_what_the_numbers_mean() -> None:
     [
         ("yuv422p", (15, 8), "yuv422p"),  # no whole factor
         ("yuv422p", (4, 2), "yuv422p"),  # an eighth
-        ("yuv420p", (16, 8), "yuv420p"),  # chroma between the points
         ("gbrp", (16, 8), "gbrp"),
         ("rgb24", (16, 8), "rgb24"),
         ("yuv422p10be", (16, 8), "yuv422p"),
@@ -81,24 +136,27 @@ def test_other_pictures_are_left_to_libswscale(pixels: str, size: tuple[int, int
 @pytest.mark.parametrize(
     "asked",
     [
-        (64, 32, 8, 8, 16, 16, 2, 2),  # as many as there are
-        (64, 32, 8, 8, 16, 17, 2, 2),
-        (64, 32, 8, 8, 33, 16, 2, 2),
-        (64, 64, 8, 8, 16, 16, 3, 2),
-        (64, 32, 8, 10, 16, 16, 2, 2),
-        (64, 32, 14, 8, 16, 16, 2, 2),
-        (0, 32, 8, 8, 16, 16, 2, 2),
-        (-64, 32, 8, 8, 16, 16, 2, 2),
-        (64, 32, 8, 8, 0, 16, 2, 2),
-        (64, 32, 8, 8, 16, -1, 2, 2),
-        (64, 32, 8, 8, 1 << 40, 1 << 40, 2, 2),
+        (64, 32, 8, 8, 16, 16, 2, 2, False),  # as many as there are
+        (64, 32, 8, 8, 16, 17, 2, 2, False),
+        (64, 32, 8, 8, 33, 16, 2, 2, False),
+        (64, 64, 8, 8, 16, 16, 3, 2, False),
+        (64, 32, 8, 10, 16, 16, 2, 2, False),
+        (64, 32, 14, 8, 16, 16, 2, 2, False),
+        (0, 32, 8, 8, 16, 16, 2, 2, False),
+        (-64, 32, 8, 8, 16, 16, 2, 2, False),
+        (64, 32, 8, 8, 0, 16, 2, 2, False),
+        (64, 32, 8, 8, 16, -1, 2, 2, False),
+        (64, 32, 8, 8, 1 << 40, 1 << 40, 2, 2, False),
+        (64, 32, 8, 8, 8, 8, 4, 4, True),
+        (64, 32, 12, 8, 8, 8, 2, 4, True),
+        (64, 32, 8, 8, 33, 16, 2, 2, True),
     ],
 )
 def test_nothing_outside_the_planes_is_touched(asked: tuple[int, ...]) -> None:
     assert shrink_plane is not None
     source_stride, stride, source_bits, bits, *size = asked
     source, target = bytes(64 * 32), bytearray(b"\xff" * 32 * 16)
-    if size == [16, 16, 2, 2] and (source_stride, stride, source_bits, bits) == (64, 32, 8, 8):
+    if size == [16, 16, 2, 2, False] and (source_stride, stride, source_bits, bits) == (64, 32, 8, 8):
         shrink_plane(source, source_stride, source_bits, target, stride, bits, *size)  # type: ignore[arg-type]
         assert all(target[32 * row : 32 * row + 32] == bytes(16) + b"\xff" * 16 for row in range(16))
         return

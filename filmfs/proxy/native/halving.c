@@ -56,6 +56,19 @@ static void add_pairs(uint16_t *restrict to, const uint16_t *restrict from, Py_s
     }
 }
 
+/* Eight times the mean of two points' width, where a point lies above the left one of two of twice the width: a quarter
+   of the one before, the left one, three quarters of the other. */
+FOR_EACH_PROCESSOR
+static void add_left(uint16_t *restrict to, const uint16_t *restrict from, Py_ssize_t count) {
+    to[0] = (uint16_t)((8 * (4 * from[0] + 3 * from[1]) + 3) / 7); /* there is none before */
+    for (Py_ssize_t x = 1; x < count; x++) {
+        uint32_t before, pair;
+        memcpy(&before, from + 2 * x - 1, sizeof before);
+        memcpy(&pair, from + 2 * x, sizeof pair);
+        to[x] = (uint16_t)((before & 0xffff) + 4 * (pair & 0xffff) + 3 * (pair >> 16));
+    }
+}
+
 FOR_EACH_PROCESSOR
 static void put_row(void *restrict row, const uint16_t *restrict sums, Py_ssize_t count, bool is_wide, int shift, int most) {
     uint8_t *narrow = row;
@@ -95,8 +108,9 @@ static void fetch(Source source, Py_ssize_t first, int count, Py_ssize_t width) 
 }
 
 /* `sums` and `spare` have room for a row of the source. */
-static void shrink(Source source, Target target, int across, int down, int shift, int most, uint16_t *sums, uint16_t *spare) {
-    bool is_quarter = !source.is_wide && across == 2 && down == 2;
+static void shrink(Source source, Target target, int across, int down, bool is_left, int shift, int most, uint16_t *sums,
+                   uint16_t *spare) {
+    bool is_quarter = !source.is_wide && across == 2 && down == 2 && !is_left;
     for (Py_ssize_t y = 0; y < target.height; y++) {
         if (y + 1 < target.height)
             fetch(source, (y + 1) * down, down, target.width * across * (source.is_wide ? 2 : 1));
@@ -108,7 +122,11 @@ static void shrink(Source source, Target target, int across, int down, int shift
         for (int line = 0; line < down; line++)
             add_row(sums, source.bytes + (y * down + line) * source.stride, target.width * across, source.is_wide, !line);
         uint16_t *have = sums, *next = spare;
-        for (int left = across; left > 1; left /= 2) {
+        if (is_left) {
+            add_left(spare, sums, target.width);
+            have = spare;
+        }
+        for (int left = is_left ? 1 : across; left > 1; left /= 2) {
             add_pairs(next, have, target.width * left / 2);
             uint16_t *swapped = have;
             have = next, next = swapped;
@@ -130,23 +148,25 @@ static bool fits(Py_buffer *buffer, Py_ssize_t stride, Py_ssize_t width, Py_ssiz
 static PyObject *shrink_plane(PyObject *self, PyObject *args) {
     Py_buffer from, to;
     Py_ssize_t from_stride, to_stride, width, height;
-    int from_bits, to_bits, across, down;
-    if (!PyArg_ParseTuple(args, "y*niw*ninnii:shrink_plane", &from, &from_stride, &from_bits, &to, &to_stride, &to_bits,
-                          &width, &height, &across, &down))
+    int from_bits, to_bits, across, down, is_left;
+    if (!PyArg_ParseTuple(args, "y*niw*ninniip:shrink_plane", &from, &from_stride, &from_bits, &to, &to_stride, &to_bits,
+                          &width, &height, &across, &down, &is_left))
         return NULL;
     Source source = {from.buf, from_stride, from_bits > 8};
     Target target = {to.buf, to_stride, width, height, to_bits > 8};
     uint16_t *sums = NULL;
     bool is_right = is_factor(across) && is_factor(down) && from_bits >= 8 && from_bits <= BITS_MAX && to_bits >= 8 &&
                     to_bits <= from_bits && fits(&to, to_stride, width, height, target.is_wide) &&
-                    fits(&from, from_stride, width * across, height * down, source.is_wide);
+                    fits(&from, from_stride, width * across, height * down, source.is_wide) &&
+                    (!is_left || (across == 2 && (down <= 2 || from_bits < BITS_MAX)));
     if (is_right) {
-        int shift = from_bits - to_bits + across / 2 + down / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
+        int bits = is_left ? 3 : across / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
+        int shift = from_bits - to_bits + bits + down / 2;
         size_t row = (size_t)(width * across);
         sums = malloc(2 * row * sizeof *sums);
         if (sums) {
             Py_BEGIN_ALLOW_THREADS
-            shrink(source, target, across, down, shift, (1 << to_bits) - 1, sums, sums + row);
+            shrink(source, target, across, down, is_left, shift, (1 << to_bits) - 1, sums, sums + row);
             Py_END_ALLOW_THREADS
             free(sums);
         }
