@@ -20,7 +20,7 @@ from filmfs.media.openexr import MAGIC, attribute_at
 
 IMAGES = (".dpx", ".exr")
 _DPX_ORDERS = {b"SDPX": ">", b"XPDS": "<"}
-_DPX_RATE_OF_FILM, _DPX_TIMECODE, _DPX_RATE_OF_TELEVISION, _DPX_HEADER = 1724, 1920, 1940, 2048
+_DPX_RATE_OF_FILM, _DPX_TIMECODE, _DPX_RATE_OF_TELEVISION, DPX_HEADER = 1724, 1920, 1940, 2048
 _UNDEFINED = 0xFFFFFFFF
 _DPX_TRANSFER, _DPX_DENSITIES = 801, (b"\x01", b"\x03")  # printing density, logarithmic
 _EXR_HEADER_MAX, _EXR_ATTRIBUTES_MAX = 1 << 20, 10_000
@@ -44,7 +44,7 @@ def is_density(data: bytes) -> bool:
 def _read(source: ByteSource, name: str) -> tuple[int, Fraction | None]:
     suffix = name[name.rfind(".") :].lower()
     if suffix == ".dpx":
-        return _dpx(source.read(0, min(_DPX_HEADER, source.size)))
+        return _dpx(source.read(0, min(DPX_HEADER, source.size)))
     if suffix == ".exr":
         return _exr(source.read(0, min(_EXR_HEADER_MAX, source.size)))
     return _UNDEFINED, None
@@ -52,10 +52,10 @@ def _read(source: ByteSource, name: str) -> tuple[int, Fraction | None]:
 
 def _dpx(data: bytes) -> tuple[int, Fraction | None]:
     order = _DPX_ORDERS.get(data[:4])
-    if order is None or len(data) < _DPX_HEADER:
+    if order is None or len(data) < DPX_HEADER:
         return _UNDEFINED, None
     (picture,) = struct.unpack_from(f"{order}I", data, 4)
-    data = data[:picture].ljust(_DPX_HEADER, b"\xff")
+    data = data[:picture].ljust(DPX_HEADER, b"\xff")
     rates = (_dpx_rate(data, at, order) for at in (_DPX_RATE_OF_TELEVISION, _DPX_RATE_OF_FILM))
     (code,) = struct.unpack_from(f"{order}I", data, _DPX_TIMECODE)
     return code, next((rate for rate in rates if rate is not None), None)

@@ -5,20 +5,21 @@ decoded and one of another size are shown as the picture before, and are damaged
 bytes say. `displaying` says what becomes of scene light and of densities.
 """
 
+import os
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from io import BytesIO
-from typing import BinaryIO
+from io import BufferedReader, BytesIO
+from typing import Any, BinaryIO
 
 import av
 from av.video.codeccontext import VideoCodecContext
 
 from filmfs.core.errors import BadMedia, BadTimecode, Corrupt, DiskFailure, FilmFSError, from_os_error
 from filmfs.core.smpte import label_of
-from filmfs.media.images import is_density, read_image_rate, read_image_time
-from filmfs.media.openexr import find_lines, is_whole, read_header
+from filmfs.media.images import DPX_HEADER, is_density, read_image_rate, read_image_time
+from filmfs.media.openexr import MAGIC, find_lines, is_whole, read_header
 from filmfs.proxy import inflating
 from filmfs.proxy.decoding import Shown, Span
 from filmfs.proxy.displaying import Display, Meaning
@@ -34,8 +35,9 @@ _GONE = (404, 410)  # HTTP
 _FULL = 2
 _KEPT = ("dpx",)  # its decoder fills all of a picture, and each header says all that it must know
 _STRICT = ("png", "mjpeg")  # else damage is concealed; TIFF's is not, and what is odd in a header would be refused
+_BYTES_MAX, _TOO_LARGE = (1 << 31) - 1024, "is larger than 2 GiB"  # of a packet
 _CODECS = {
-    b"\x76\x2f\x31\x01": "exr",
+    MAGIC: "exr",
     b"SDPX": "dpx",
     b"XPDS": "dpx",
     b"II*\0": "tiff",
@@ -46,6 +48,9 @@ _CODECS = {
 
 
 _UNREADABLE = (BadMedia, DiskFailure, Corrupt)
+
+Bytes = bytes | memoryview
+"""All of a file; or a view of a packet that has it."""
 
 
 def examine_source(source: Source, *, is_lenient: bool = False) -> Original:
@@ -87,7 +92,7 @@ def examine_frames(source: FrameFiles, *, is_lenient: bool = False) -> Original:
     return Original(picture, (), labels=Labels(_timecode(data, name, rate, number - source.first)))
 
 
-def _first(source: FrameFiles, passed_over: tuple[type[FilmFSError], ...]) -> tuple[int, bytes, "_Image"]:
+def _first(source: FrameFiles, passed_over: tuple[type[FilmFSError], ...]) -> tuple[int, Bytes, "_Image"]:
     if not source.frames:
         raise BadMedia("there are no frames")
     why: list[str] = []
@@ -100,7 +105,7 @@ def _first(source: FrameFiles, passed_over: tuple[type[FilmFSError], ...]) -> tu
     raise BadMedia(f"no frame can be decoded: {why[0]}")
 
 
-def _timecode(data: bytes, name: str, rate: Fraction, number: int) -> str | None:
+def _timecode(data: Bytes, name: str, rate: Fraction, number: int) -> str | None:
     """That of the first picture, as the header of one says its own."""
     said = read_image_time(FileBytes(BytesIO(data)), name)
     if said is None:
@@ -181,28 +186,45 @@ class _Image:
     matrix: Matrix | None  # what its light is multiplied with
 
 
-def _bytes(source: Source) -> bytes:
-    """All of a file. Raises BadMedia when it is not there, and what its disk says: that is no damage of the frame."""
+def _bytes(source: Source) -> Bytes:
+    """Raises BadMedia for a file that is not there or too large, and what its disk says: that is no damage of it."""
     try:
-        with _opened(source.open()) as file:
-            return file.read()
+        place = source.open()
+        if isinstance(place, str) and not place.startswith(("http://", "https://")):
+            with open(place, "rb") as file:
+                return _all_of(file)
+        with _opened(place) as remote:
+            data = remote.read(_BYTES_MAX + 1)
     except FileNotFoundError:
         raise BadMedia("is not there") from None
     except OSError as error:
         if getattr(error, "code", None) in _GONE:
             raise BadMedia("is not there") from None
         raise from_os_error(error, "reading a frame") from error
+    if len(data) > _BYTES_MAX:
+        raise BadMedia(_TOO_LARGE)
+    return data
+
+
+def _all_of(file: BufferedReader) -> Bytes:
+    """In a packet, into which FFmpeg would have it copied, but for what filmfs decodes itself."""
+    size = os.fstat(file.fileno()).st_size
+    if size > _BYTES_MAX:
+        raise BadMedia(_TOO_LARGE)
+    if not size or file.peek(len(MAGIC)).startswith(MAGIC):
+        return file.read(_BYTES_MAX)
+    view = memoryview(av.Packet(size))
+    read = file.readinto(view)
+    return view if read == size else bytes(view[:read])
 
 
 def _opened(place: str | BinaryIO) -> BinaryIO:
     if not isinstance(place, str):
         return place
-    if place.startswith(("http://", "https://")):
-        from urllib.request import urlopen
+    from urllib.request import urlopen
 
-        opened: BinaryIO = urlopen(place)
-        return opened
-    return open(place, "rb")
+    opened: BinaryIO = urlopen(place)
+    return opened
 
 
 def _decoder(codec: str, options: dict[str, str]) -> VideoCodecContext:
@@ -212,28 +234,35 @@ def _decoder(codec: str, options: dict[str, str]) -> VideoCodecContext:
     return context
 
 
+def _packet(data: Bytes) -> "av.Packet[Any]":
+    if isinstance(data, memoryview):
+        assert isinstance(data.obj, av.Packet)
+        return data.obj
+    return av.Packet(data)
+
+
 class _Images:
     """Decodes files one by one. A decoder is kept where it can be: a new one has its picture's memory zeroed first."""
 
     def __init__(self) -> None:
         self._kept: dict[str, VideoCodecContext] = {}
 
-    def decoded(self, data: bytes) -> _Image:
+    def decoded(self, data: Bytes) -> _Image:
         """Raises BadMedia with what is wrong."""
-        codec = next((name for magic, name in _CODECS.items() if data.startswith(magic)), None)
+        codec = next((name for magic, name in _CODECS.items() if data[: len(magic)] == magic), None)
         if codec is None:
             raise BadMedia("is no EXR, DPX, TIFF, PNG or JPEG image")
         if codec == "exr":
-            return self._decoded_exr(data)
+            return self._decoded_exr(bytes(data))
         image = self._by_ffmpeg(data, codec, {"err_detect": "explode"} if codec in _STRICT else {})
-        if codec == "dpx" and is_density(data):
+        if codec == "dpx" and is_density(bytes(data[:DPX_HEADER])):
             return replace(image, meaning=Meaning.DENSITY)
         return image
 
-    def _by_ffmpeg(self, data: bytes, codec: str, options: dict[str, str]) -> _Image:
+    def _by_ffmpeg(self, data: Bytes, codec: str, options: dict[str, str]) -> _Image:
         context = self._kept.pop(codec, None) or _decoder(codec, options)
         try:
-            frames = context.decode(av.Packet(data))
+            frames = context.decode(_packet(data))
             if frames and codec in _KEPT:
                 self._kept[codec] = context
             frames = frames or context.decode(None)

@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import resource
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -109,6 +110,17 @@ def test_chunks_that_were_never_written_are_damage(tmp_path: Path) -> None:
     data[first + 8 : first + 16] = bytes(8)
     path.write_bytes(data)
     assert _decoded(in_folder(tmp_path / "frames")) == [(0, False), (0, True), (2, False)]
+
+
+@pytest.mark.parametrize("kind", ["EXR half", "DPX 10", "TIFF 16", "PNG", "JPEG"])
+def test_a_file_of_more_than_2_gib_is_damaged_unread(kind: str, tmp_path: Path) -> None:
+    frames = KINDS[kind]
+    frames.write(tmp_path / "frames", 3)
+    with open(frames.path(tmp_path / "frames", 1002), "r+b") as file:
+        file.truncate(1 << 33)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert _decoded(in_folder(tmp_path / "frames")) == [(0, False), (0, True), (2, False)]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 512 << 10
 
 
 def test_a_frame_of_another_size_is_damaged_and_one_of_another_format_is_not(tmp_path: Path) -> None:
