@@ -17,19 +17,27 @@ from filmfs.proxy.native import shrink_plane
 
 _FACTORS = (1, 2, 4)
 _BITS = range(8, 13)
+_LEFT = "yuv422p", "yuv444p"
 _PROBE, _STEP, _AT = (128, 64), 4, 10
 
 
 class Chroma(Enum):
-    """Where points of chroma lie among those of luma, across; down, where there are fewer, between two rows."""
+    """Where points of chroma lie among those of luma, across, or will where there are as many yet.
 
-    MIDDLE = "between two columns"  # or nobody says where
+    Down, where there are fewer, they lie between two rows.
+    """
+
+    MIDDLE = "between two columns"
     LEFT = "in the left one of two columns"
     ELSEWHERE = "otherwise, or in other rows"
 
 
 def chroma_of(frame: "av.VideoFrame") -> Chroma:
-    """How libswscale takes chroma of a picture to lie: by what it makes of points that say where they were."""
+    """How libswscale takes chroma of a picture to lie: by what it makes of points that say where they were.
+
+    Where nobody says it, of 4:2:2 and 4:4:4, left: so have BT.601, BT.709 and BT.2020 it, and with them SMPTE RDD 36
+    (ProRes) and ST 2019-1 (DNxHR). JPEG's lie between.
+    """
     if not _is_plain(frame.format):
         return Chroma.MIDDLE
     width, height = _PROBE if (frame.width, frame.height) != _PROBE else (2 * _PROBE[0], 2 * _PROBE[1])
@@ -43,9 +51,11 @@ def chroma_of(frame: "av.VideoFrame") -> Chroma:
     columns, rows = across.width // made.planes[1].width, down.height // made.planes[2].height
     right = _value(made.planes[1], bits, _AT, 0) - columns * _AT
     below = _value(made.planes[2], bits, 0, _AT) - rows * _AT
-    if below == (rows - 1) / 2 and right == (columns - 1) / 2:
-        return Chroma.MIDDLE
-    return Chroma.LEFT if below == (rows - 1) / 2 and (columns, right) == (2, 0.25) else Chroma.ELSEWHERE
+    if below != (rows - 1) / 2:
+        return Chroma.ELSEWHERE
+    if right == (columns - 1) / 2:
+        return Chroma.LEFT if frame.format.name.startswith(_LEFT) else Chroma.MIDDLE
+    return Chroma.LEFT if (columns, right) in ((2, 0.25), (4, 0.5)) else Chroma.ELSEWHERE
 
 
 def _ramp(plane: VideoPlane, bits: int, of: Callable[[int, int], int]) -> bytes:
@@ -100,8 +110,11 @@ def _steps(
         is_even = (other.width * across, other.height * down) == (one.width, one.height)
         if not (is_even and across in _FACTORS and down in _FACTORS and other.bits <= one.bits):
             return None
-        is_left = chroma is Chroma.LEFT and one.width < source_width
-        if is_left and (other.width == width or across != 2 or (down > 2 and one.bits == _BITS[-1])):
+        was_less, is_less = one.width < source_width, other.width < width
+        is_left = chroma is Chroma.LEFT and (was_less or is_less)
+        if is_left and not (is_less and across == (2 if was_less else 4)):
+            return None
+        if is_left and was_less and down > 2 and one.bits == _BITS[-1]:  # its sums have more than 16 bits
             return None
         steps.append((one.bits, other.bits, across, down, is_left))
     return tuple(steps)

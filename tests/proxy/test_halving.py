@@ -67,7 +67,7 @@ _PLACES = [Chroma.LEFT, Chroma.MIDDLE, *4 * [Chroma.ELSEWHERE]]  # of 4:2:0, by 
 def test_chroma_is_where_a_film_says_that_it_is(pixels: str, place: int, size: tuple[int, int]) -> None:
     frame = _placed(pixels, place, size)
     chroma = chroma_of(frame)
-    assert chroma is {"0": _PLACES[place], "2": Chroma.LEFT, "4": Chroma.ELSEWHERE}[pixels[5]]
+    assert chroma is {"0": _PLACES[place], "2": Chroma.LEFT, "4": Chroma.LEFT}[pixels[5]]
     for target in ("yuv422p", "yuv420p"):
         made = halved(frame, size[0] // 2, size[1] // 2, target, chroma)
         assert (made is None) == (chroma is Chroma.ELSEWHERE)
@@ -84,6 +84,21 @@ def test_chroma_of_the_full_range_is_where_a_film_says_that_it_is(place: int) ->
     frame = _placed("yuv420p", place, (96, 48), is_full=True)
     assert frame.format.name == "yuvj420p"
     assert chroma_of(frame) is _PLACES[place]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "chroma"),
+    [
+        ("yuv422p", Chroma.LEFT),
+        ("yuv422p10le", Chroma.LEFT),
+        ("yuvj422p", Chroma.MIDDLE),
+        ("yuv444p12le", Chroma.LEFT),
+        ("yuvj444p", Chroma.MIDDLE),
+        ("gbrp", Chroma.MIDDLE),
+    ],
+)
+def test_where_nobody_says_it_chroma_lies_left_but_that_of_jpeg(pixels: str, chroma: Chroma) -> None:
+    assert chroma_of(_noise(96, 48, pixels)) is chroma
 
 
 def _placed(pixels: str, place: int, size: tuple[int, int], *, is_full: bool = False) -> "av.VideoFrame":
@@ -147,7 +162,7 @@ def test_other_pictures_are_left_to_libswscale(pixels: str, size: tuple[int, int
         (64, 32, 8, 8, 0, 16, 2, 2, False),
         (64, 32, 8, 8, 16, -1, 2, 2, False),
         (64, 32, 8, 8, 1 << 40, 1 << 40, 2, 2, False),
-        (64, 32, 8, 8, 8, 8, 4, 4, True),
+        (64, 32, 8, 8, 16, 16, 1, 2, True),
         (64, 32, 12, 8, 8, 8, 2, 4, True),
         (64, 32, 8, 8, 33, 16, 2, 2, True),
     ],

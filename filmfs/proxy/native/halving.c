@@ -107,7 +107,7 @@ static void fetch(Source source, Py_ssize_t first, int count, Py_ssize_t width) 
             __builtin_prefetch(source.bytes + y * source.stride + at);
 }
 
-/* `sums` and `spare` have room for a row of the source. */
+/* `sums` and `spare` have room for a row of the source, and `sums` for a point before it. */
 static void shrink(Source source, Target target, int across, int down, bool is_left, int shift, int most, uint16_t *sums,
                    uint16_t *spare) {
     bool is_quarter = !source.is_wide && across == 2 && down == 2 && !is_left;
@@ -122,11 +122,15 @@ static void shrink(Source source, Target target, int across, int down, bool is_l
         for (int line = 0; line < down; line++)
             add_row(sums, source.bytes + (y * down + line) * source.stride, target.width * across, source.is_wide, !line);
         uint16_t *have = sums, *next = spare;
-        if (is_left) {
+        int left = across;
+        if (is_left && across == 2) {
             add_left(spare, sums, target.width);
             have = spare;
+            left = 1;
+        } else if (is_left) { /* four columns about the second of them, which begin with the one before */
+            *--have = sums[0];
         }
-        for (int left = is_left ? 1 : across; left > 1; left /= 2) {
+        for (; left > 1; left /= 2) {
             add_pairs(next, have, target.width * left / 2);
             uint16_t *swapped = have;
             have = next, next = swapped;
@@ -158,15 +162,15 @@ static PyObject *shrink_plane(PyObject *self, PyObject *args) {
     bool is_right = is_factor(across) && is_factor(down) && from_bits >= 8 && from_bits <= BITS_MAX && to_bits >= 8 &&
                     to_bits <= from_bits && fits(&to, to_stride, width, height, target.is_wide) &&
                     fits(&from, from_stride, width * across, height * down, source.is_wide) &&
-                    (!is_left || (across == 2 && (down <= 2 || from_bits < BITS_MAX)));
+                    (!is_left || across == 4 || (across == 2 && (down <= 2 || from_bits < BITS_MAX)));
     if (is_right) {
-        int bits = is_left ? 3 : across / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
+        int bits = is_left && across == 2 ? 3 : across / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
         int shift = from_bits - to_bits + bits + down / 2;
         size_t row = (size_t)(width * across);
-        sums = malloc(2 * row * sizeof *sums);
+        sums = malloc((1 + 2 * row) * sizeof *sums);
         if (sums) {
             Py_BEGIN_ALLOW_THREADS
-            shrink(source, target, across, down, is_left, shift, (1 << to_bits) - 1, sums, sums + row);
+            shrink(source, target, across, down, is_left, shift, (1 << to_bits) - 1, sums + 1, sums + 1 + row);
             Py_END_ALLOW_THREADS
             free(sums);
         }
