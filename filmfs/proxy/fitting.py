@@ -13,6 +13,7 @@ from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from filmfs.proxy.halving import Chroma, chroma_of, halved
+from filmfs.proxy.native import shrink_plane
 from filmfs.proxy.originals import Colours, Picture
 from filmfs.proxy.tonemapping import is_high, lut_file
 
@@ -112,6 +113,23 @@ class Fitter:
             if made is not None:
                 return made
             return scaler.reformat(frame, size.width, size.height, size.pixels, interpolation=Interpolation.AREA)
+        if frame.format.is_rgb:
+            return self._of_colours(scaler, frame, size)
+        return self._converted(scaler, frame, size)
+
+    def _of_colours(self, scaler: VideoReformatter, frame: "av.VideoFrame", size: Size) -> "av.VideoFrame":
+        """Of RGB: halved before it becomes luma and chroma, and of these fewer afterwards, where they are to lie."""
+        if (frame.width, frame.height) != (size.width, size.height):
+            frame = halved(frame, size.width, size.height, frame.format.name) or frame
+        if shrink_plane is not None and size.pixels.startswith(("yuv422p", "yuv420p")):
+            is_deep = max(component.bits for component in frame.format.components) > 8
+            pixels = "yuv444p10le" if is_deep else "yuv444p"
+            made = self._converted(scaler, frame, replace(size, pixels=pixels))
+            return halved(made, size.width, size.height, size.pixels, Chroma.LEFT) or made.reformat(format=size.pixels)
+        return self._converted(scaler, frame, size)
+
+    def _converted(self, scaler: VideoReformatter, frame: "av.VideoFrame", size: Size) -> "av.VideoFrame":
+        """A picture of full range, or RGB, by libswscale."""
         matrix = self._matrix
         return scaler.reformat(
             frame,

@@ -1,7 +1,7 @@
 """Pictures at a half or a quarter of their size, each point the mean of those in its place.
 
-That is what libswscale's area filter makes of them as well, where the sizes are such. Of how chroma lies in a film it
-is asked, as a picture knows that, and PyAV does not say it.
+That is what libswscale's area filter makes of them as well, where the sizes are such. Where chroma lies in a film it
+is asked, as a picture knows that, and PyAV does not say it; where players look for it, there it is put.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,17 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from filmfs.proxy.native import shrink_plane
 
+_PLAIN = "yuv420p", "yuv422p", "yuv444p", "gbrp"
 _FACTORS = (1, 2, 4)
 _BITS = range(8, 13)
-_LEFT = "yuv422p", "yuv444p"
+_BETWEEN, _LEFT, _LEFT_AFTER = range(3)  # as shrink_plane has it
+_FACTORS_OF_LEFT = {_LEFT: (2,), _LEFT_AFTER: (2, 4)}
+_ARE_LEFT = "yuv422p", "yuv444p"
 _PROBE, _STEP, _AT = (128, 64), 4, 10
 
 
 class Chroma(Enum):
-    """Where points of chroma lie among those of luma, across, or will where there are as many yet.
+    """Where points of chroma lie among those of luma, across; where there are as many yet, where they are to lie.
 
     Down, where there are fewer, they lie between two rows.
     """
@@ -38,6 +41,8 @@ def chroma_of(frame: "av.VideoFrame") -> Chroma:
     Where nobody says it, of 4:2:2 and 4:4:4, left: so have BT.601, BT.709 and BT.2020 it, and with them SMPTE RDD 36
     (ProRes) and ST 2019-1 (DNxHR). JPEG's lie between.
     """
+    if frame.format.is_rgb:
+        return Chroma.LEFT
     if not _is_plain(frame.format):
         return Chroma.MIDDLE
     width, height = _PROBE if (frame.width, frame.height) != _PROBE else (2 * _PROBE[0], 2 * _PROBE[1])
@@ -54,7 +59,7 @@ def chroma_of(frame: "av.VideoFrame") -> Chroma:
     if below != (rows - 1) / 2:
         return Chroma.ELSEWHERE
     if right == (columns - 1) / 2:
-        return Chroma.LEFT if frame.format.name.startswith(_LEFT) else Chroma.MIDDLE
+        return Chroma.LEFT if frame.format.name.startswith(_ARE_LEFT) else Chroma.MIDDLE
     return Chroma.LEFT if (columns, right) in ((2, 0.25), (4, 0.5)) else Chroma.ELSEWHERE
 
 
@@ -82,14 +87,12 @@ def halved(
     if steps is None:
         return None
     made = av.VideoFrame(width, height, pixels)
-    for source, target, (from_bits, to_bits, across, down, is_left) in zip(
-        frame.planes, made.planes, steps, strict=True
-    ):
+    for source, target, (from_bits, to_bits, across, down, place) in zip(frame.planes, made.planes, steps, strict=True):
         if source.line_size < 0:
             return None
         shrink_plane(
             *(source, source.line_size, from_bits, target, target.line_size, to_bits),
-            *(target.width, target.height, across, down, is_left),
+            *(target.width, target.height, across, down, place),
         )
     made.colorspace, made.color_range = frame.colorspace, frame.color_range
     made.color_primaries, made.color_trc = frame.color_primaries, frame.color_trc
@@ -99,10 +102,10 @@ def halved(
 @lru_cache(64)
 def _steps(
     source: str, source_width: int, source_height: int, width: int, height: int, target: str, chroma: Chroma
-) -> tuple[tuple[int, int, int, int, bool], ...] | None:
-    """Of each plane: bits before and after, of how many points across and down each is made, whether it lies left."""
+) -> tuple[tuple[int, int, int, int, int], ...] | None:
+    """Of each plane: bits before and after, of how many points across and down each is made, where they lie."""
     before, after = av.VideoFormat(source, source_width, source_height), av.VideoFormat(target, width, height)
-    if not (_is_plain(before) and _is_plain(after)) or chroma is Chroma.ELSEWHERE:
+    if not (_is_plain(before) and _is_plain(after)) or before.is_rgb != after.is_rgb or chroma is Chroma.ELSEWHERE:
         return None
     steps = []
     for one, other in zip(before.components, after.components, strict=True):
@@ -110,23 +113,26 @@ def _steps(
         is_even = (other.width * across, other.height * down) == (one.width, one.height)
         if not (is_even and across in _FACTORS and down in _FACTORS and other.bits <= one.bits):
             return None
+        place = _BETWEEN
         was_less, is_less = one.width < source_width, other.width < width
-        is_left = chroma is Chroma.LEFT and (was_less or is_less)
-        if is_left and not (is_less and across == (2 if was_less else 4)):
-            return None
-        if is_left and was_less and down > 2 and one.bits == _BITS[-1]:  # its sums have more than 16 bits
-            return None
-        steps.append((one.bits, other.bits, across, down, is_left))
+        if chroma is Chroma.LEFT and (was_less or is_less):
+            place = _LEFT if was_less else _LEFT_AFTER
+            if not is_less or across not in _FACTORS_OF_LEFT[place]:
+                return None
+            if was_less and down > 2 and one.bits == _BITS[-1]:  # its sums have more than 16 bits
+                return None
+        steps.append((one.bits, other.bits, across, down, place))
     return tuple(steps)
 
 
 def _is_plain(pixels: "av.VideoFormat") -> bool:
-    """Luma and chroma in planes of their own, in bytes or in two, the lower first."""
+    """Luma and chroma, or colours, in planes of their own, in bytes or in two, the lower first."""
     name = pixels.name.replace("yuvj", "yuv")
     bits = {component.bits for component in pixels.components}
     return (
-        name.startswith(("yuv420p", "yuv422p", "yuv444p"))
+        name.startswith(_PLAIN)
         and len(bits) == 1
         and all(each in _BITS for each in bits)
-        and name.removeprefix(name[:7]) == ("" if bits == {8} else f"{max(bits)}le")
+        and name.removeprefix(next(each for each in _PLAIN if name.startswith(each)))
+        == ("" if bits == {8} else f"{max(bits)}le")
     )

@@ -94,7 +94,8 @@ def test_chroma_of_the_full_range_is_where_a_film_says_that_it_is(place: int) ->
         ("yuvj422p", Chroma.MIDDLE),
         ("yuv444p12le", Chroma.LEFT),
         ("yuvj444p", Chroma.MIDDLE),
-        ("gbrp", Chroma.MIDDLE),
+        ("gbrp", Chroma.LEFT),
+        ("nv12", Chroma.MIDDLE),
     ],
 )
 def test_where_nobody_says_it_chroma_lies_left_but_that_of_jpeg(pixels: str, chroma: Chroma) -> None:
@@ -125,6 +126,27 @@ def test_chroma_of_the_largest_numbers_does_not_flow_over(chroma: Chroma) -> Non
         assert {point for plane in _points(made) for point in plane} == {most}
 
 
+@pytest.mark.parametrize("pixels", ["gbrp", "gbrp10le", "gbrp12le"])
+@pytest.mark.parametrize("factor", [2, 4])
+def test_colours_are_what_libswscale_makes(pixels: str, factor: int) -> None:
+    frame = _noise(96, 48, pixels)
+    made = halved(frame, 96 // factor, 48 // factor, pixels)
+    assert made is not None
+    other = VideoReformatter().reformat(frame, 96 // factor, 48 // factor, pixels, interpolation=Interpolation.AREA)
+    for mine, theirs in zip(_points(made), _points(other), strict=True):
+        assert max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) <= 2
+
+
+@pytest.mark.parametrize("target", ["yuv422p", "yuv420p"])
+def test_chroma_of_444_is_put_left_at_the_same_size(target: str) -> None:
+    frame = _placed("yuv444p", 0, (96, 48))
+    made = halved(frame, 96, 48, target, Chroma.LEFT)
+    assert made is not None
+    other = VideoReformatter().reformat(frame, 96, 48, target, interpolation=Interpolation.AREA)
+    for mine, theirs in zip(_points(made), _points(other), strict=True):
+        assert max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) <= _DITHER
+
+
 def test_they_keep_what_the_numbers_mean() -> None:
     frame = _noise(32, 16, "yuv422p10le")
     frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = 9, 14, 9, 1
@@ -138,7 +160,8 @@ def test_they_keep_what_the_numbers_mean() -> None:
     [
         ("yuv422p", (15, 8), "yuv422p"),  # no whole factor
         ("yuv422p", (4, 2), "yuv422p"),  # an eighth
-        ("gbrp", (16, 8), "gbrp"),
+        ("gbrp", (16, 8), "yuv444p"),
+        ("gbrpf32le", (16, 8), "gbrpf32le"),
         ("rgb24", (16, 8), "rgb24"),
         ("yuv422p10be", (16, 8), "yuv422p"),
         ("yuva444p", (16, 8), "yuv422p"),
@@ -151,27 +174,30 @@ def test_other_pictures_are_left_to_libswscale(pixels: str, size: tuple[int, int
 @pytest.mark.parametrize(
     "asked",
     [
-        (64, 32, 8, 8, 16, 16, 2, 2, False),  # as many as there are
-        (64, 32, 8, 8, 16, 17, 2, 2, False),
-        (64, 32, 8, 8, 33, 16, 2, 2, False),
-        (64, 64, 8, 8, 16, 16, 3, 2, False),
-        (64, 32, 8, 10, 16, 16, 2, 2, False),
-        (64, 32, 14, 8, 16, 16, 2, 2, False),
-        (0, 32, 8, 8, 16, 16, 2, 2, False),
-        (-64, 32, 8, 8, 16, 16, 2, 2, False),
-        (64, 32, 8, 8, 0, 16, 2, 2, False),
-        (64, 32, 8, 8, 16, -1, 2, 2, False),
-        (64, 32, 8, 8, 1 << 40, 1 << 40, 2, 2, False),
-        (64, 32, 8, 8, 16, 16, 1, 2, True),
-        (64, 32, 12, 8, 8, 8, 2, 4, True),
-        (64, 32, 8, 8, 33, 16, 2, 2, True),
+        (64, 32, 8, 8, 16, 16, 2, 2, 0),  # as many as there are
+        (64, 32, 8, 8, 16, 17, 2, 2, 0),
+        (64, 32, 8, 8, 33, 16, 2, 2, 0),
+        (64, 64, 8, 8, 16, 16, 3, 2, 0),
+        (64, 32, 8, 10, 16, 16, 2, 2, 0),
+        (64, 32, 14, 8, 16, 16, 2, 2, 0),
+        (0, 32, 8, 8, 16, 16, 2, 2, 0),
+        (-64, 32, 8, 8, 16, 16, 2, 2, 0),
+        (64, 32, 8, 8, 0, 16, 2, 2, 0),
+        (64, 32, 8, 8, 16, -1, 2, 2, 0),
+        (64, 32, 8, 8, 1 << 40, 1 << 40, 2, 2, 0),
+        (64, 32, 8, 8, 16, 16, 1, 2, 1),
+        (64, 32, 12, 8, 8, 8, 2, 4, 1),
+        (64, 32, 8, 8, 33, 16, 2, 2, 1),
+        (64, 32, 8, 8, 16, 16, 1, 2, 2),
+        (64, 32, 8, 8, 17, 16, 4, 2, 2),
+        (64, 32, 8, 8, 16, 16, 2, 2, 3),
     ],
 )
 def test_nothing_outside_the_planes_is_touched(asked: tuple[int, ...]) -> None:
     assert shrink_plane is not None
     source_stride, stride, source_bits, bits, *size = asked
     source, target = bytes(64 * 32), bytearray(b"\xff" * 32 * 16)
-    if size == [16, 16, 2, 2, False] and (source_stride, stride, source_bits, bits) == (64, 32, 8, 8):
+    if size == [16, 16, 2, 2, 0] and (source_stride, stride, source_bits, bits) == (64, 32, 8, 8):
         shrink_plane(source, source_stride, source_bits, target, stride, bits, *size)  # type: ignore[arg-type]
         assert all(target[32 * row : 32 * row + 32] == bytes(16) + b"\xff" * 16 for row in range(16))
         return

@@ -1,5 +1,6 @@
 """What becomes of pictures: deinterlaced, over black, mapped, at the right levels."""
 
+from array import array
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -11,7 +12,8 @@ import pytest
 
 from filmfs.core.errors import BadMedia
 from filmfs.proxy.fitting import Fitter, Size
-from filmfs.proxy.originals import examine
+from filmfs.proxy.native import shrink_plane
+from filmfs.proxy.originals import Colours, Picture, examine
 from filmfs.proxy.recipes import EDITORIAL, PREVIEW
 from filmfs.proxy.sources import OnDisk
 from filmfs.proxy.tonemapping import HLG, PQ, mapped
@@ -32,6 +34,41 @@ def test_fields_of_two_moments_become_one_of_them(tmp_path: Path) -> None:
     assert len(fitted) == len(frames)
     assert _combs(frames[5].reformat(format="gray")) > 20
     assert _combs(fitted[5]) == 0
+
+
+_KINDS = ["yuv444p10le", "yuv422p", "yuv422p10le", "yuv422p12le", "gbrp", "gbrp10le", "rgb24"]
+
+
+@pytest.mark.skipif(shrink_plane is None, reason="there is no extension")
+@pytest.mark.parametrize("pixels", _KINDS)
+def test_chroma_lies_in_proxies_where_it_lay_in_the_film(pixels: str) -> None:
+    frame = _redder_to_the_right(pixels)
+    is_rgb, width, height = frame.format.is_rgb, frame.width, frame.height
+    one, colours = array("q", [0]), Colours(matrix=0 if is_rgb else 1, is_full=is_rgb)
+    film = Picture(
+        0, "", pixels, width, height, None, Fraction(24), True, Fraction(1), one, one, 1, colours, False, False
+    )
+    sizes = [Size(width // 2, height // 2, "yuv422p"), Size(width // 4, height // 4, "yuv420p")]
+    (made,) = Fitter(film, sizes).fitted(iter([frame]))
+    start, whole = (128, 224 / 2) if is_rgb else (0, 256)  # red alone has half of Cr's range
+    for number, each in enumerate(made, 1):
+        reds = bytes(each.planes[2])[: each.planes[2].width]
+        columns = [(2 * x + 0.5) * 2**number - 0.5 for x in range(len(reds))]  # of the film, which are left ones of two
+        beside = [(red - start) * width / whole - column for red, column in zip(reds, columns, strict=True)]
+        assert abs(sum(beside[1:-1]) / len(beside[1:-1])) < 0.3
+
+
+def _redder_to_the_right(pixels: str) -> "av.VideoFrame":
+    """A picture whose Cr grows with its columns, from none to all."""
+    frame = av.VideoFrame(64, 32, pixels)
+    bits, samples = max(each.bits for each in frame.format.components), 3 if pixels == "rgb24" else 1
+    for number, plane in enumerate(frame.planes):
+        values = [x * (frame.width // plane.width) * (1 << bits) // frame.width for x in range(plane.width)]
+        is_red = number == 2 or pixels == "rgb24"
+        points = [value if is_red and not sample else 0 for value in values for sample in range(samples)]
+        row = b"".join(point.to_bytes(2 if bits > 8 else 1, "little") for point in points)
+        plane.update((row.ljust(plane.line_size, b"\0") * plane.height)[: plane.buffer_size])
+    return frame
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,14 @@ class ShrinkPlane(Protocol):
         height: int,
         across: int,
         down: int,
-        is_left: bool,
+        place: int,
         /,
     ) -> None:
         """Fills `width` by `height` points of a target: each the mean of `across` by `down` points of the source.
 
-        Factors are 1, 2 or 4, bits 8 to 12 and no more than the source's; strides are bytes. `is_left`: points are of
-        chroma that lies in the left one of two columns of luma, before and after (`across` is 2 then, and of 12 bits
-        `down` no more), or only after (4). Raises ValueError when a plane is smaller than that.
+        Factors are 1, 2 or 4, bits 8 to 12 and no more than the source's; strides are bytes. Chroma may lie in the left
+        one of two columns of luma: `place` 1, it does before and after (`across` is 2 then, and of 12 bits `down` no
+        more); 2, there is as much as luma before (2 or 4). Raises ValueError when a plane is smaller than that.
         """
 
 

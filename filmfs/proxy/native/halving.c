@@ -30,6 +30,10 @@ typedef struct {
     bool is_wide;
 } Target;
 
+/* Where points lie: between the columns that they are made of; of chroma in the left one of two columns of luma, before
+   and after, or only after, where there were as many of chroma. */
+typedef enum { BETWEEN, LEFT, LEFT_AFTER } Place;
+
 FOR_EACH_PROCESSOR
 static void add_row(uint16_t *restrict sums, const void *restrict row, Py_ssize_t count, bool is_wide, bool is_first) {
     const uint8_t *narrow = row;
@@ -66,6 +70,18 @@ static void add_left(uint16_t *restrict to, const uint16_t *restrict from, Py_ss
         memcpy(&before, from + 2 * x - 1, sizeof before);
         memcpy(&pair, from + 2 * x, sizeof pair);
         to[x] = (uint16_t)((before & 0xffff) + 4 * (pair & 0xffff) + 3 * (pair >> 16));
+    }
+}
+
+/* Four times the mean of two points' width about the left one of two, where there are as many points as of luma. */
+FOR_EACH_PROCESSOR
+static void add_about(uint16_t *restrict to, const uint16_t *restrict from, Py_ssize_t count) {
+    to[0] = (uint16_t)((4 * (2 * from[0] + from[1]) + 1) / 3); /* there is none before */
+    for (Py_ssize_t x = 1; x < count; x++) {
+        uint32_t before, pair;
+        memcpy(&before, from + 2 * x - 1, sizeof before);
+        memcpy(&pair, from + 2 * x, sizeof pair);
+        to[x] = (uint16_t)((before & 0xffff) + 2 * (pair & 0xffff) + (pair >> 16));
     }
 }
 
@@ -108,9 +124,9 @@ static void fetch(Source source, Py_ssize_t first, int count, Py_ssize_t width) 
 }
 
 /* `sums` and `spare` have room for a row of the source, and `sums` for a point before it. */
-static void shrink(Source source, Target target, int across, int down, bool is_left, int shift, int most, uint16_t *sums,
+static void shrink(Source source, Target target, int across, int down, Place place, int shift, int most, uint16_t *sums,
                    uint16_t *spare) {
-    bool is_quarter = !source.is_wide && across == 2 && down == 2 && !is_left;
+    bool is_quarter = !source.is_wide && across == 2 && down == 2 && place == BETWEEN;
     for (Py_ssize_t y = 0; y < target.height; y++) {
         if (y + 1 < target.height)
             fetch(source, (y + 1) * down, down, target.width * across * (source.is_wide ? 2 : 1));
@@ -123,11 +139,11 @@ static void shrink(Source source, Target target, int across, int down, bool is_l
             add_row(sums, source.bytes + (y * down + line) * source.stride, target.width * across, source.is_wide, !line);
         uint16_t *have = sums, *next = spare;
         int left = across;
-        if (is_left && across == 2) {
-            add_left(spare, sums, target.width);
+        if (place != BETWEEN && across == 2) {
+            (place == LEFT ? add_left : add_about)(spare, sums, target.width);
             have = spare;
             left = 1;
-        } else if (is_left) { /* four columns about the second of them, which begin with the one before */
+        } else if (place != BETWEEN) { /* four columns about the second of them, which begin with the one before */
             *--have = sums[0];
         }
         for (; left > 1; left /= 2) {
@@ -152,9 +168,9 @@ static bool fits(Py_buffer *buffer, Py_ssize_t stride, Py_ssize_t width, Py_ssiz
 static PyObject *shrink_plane(PyObject *self, PyObject *args) {
     Py_buffer from, to;
     Py_ssize_t from_stride, to_stride, width, height;
-    int from_bits, to_bits, across, down, is_left;
-    if (!PyArg_ParseTuple(args, "y*niw*ninniip:shrink_plane", &from, &from_stride, &from_bits, &to, &to_stride, &to_bits,
-                          &width, &height, &across, &down, &is_left))
+    int from_bits, to_bits, across, down, place;
+    if (!PyArg_ParseTuple(args, "y*niw*ninniii:shrink_plane", &from, &from_stride, &from_bits, &to, &to_stride, &to_bits,
+                          &width, &height, &across, &down, &place))
         return NULL;
     Source source = {from.buf, from_stride, from_bits > 8};
     Target target = {to.buf, to_stride, width, height, to_bits > 8};
@@ -162,15 +178,16 @@ static PyObject *shrink_plane(PyObject *self, PyObject *args) {
     bool is_right = is_factor(across) && is_factor(down) && from_bits >= 8 && from_bits <= BITS_MAX && to_bits >= 8 &&
                     to_bits <= from_bits && fits(&to, to_stride, width, height, target.is_wide) &&
                     fits(&from, from_stride, width * across, height * down, source.is_wide) &&
-                    (!is_left || across == 4 || (across == 2 && (down <= 2 || from_bits < BITS_MAX)));
+                    (place == BETWEEN || (place == LEFT && across == 2 && (down <= 2 || from_bits < BITS_MAX)) ||
+                     (place == LEFT_AFTER && across > 1));
     if (is_right) {
-        int bits = is_left && across == 2 ? 3 : across / 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
+        int bits = place == BETWEEN || across == 4 ? across / 2 : place == LEFT ? 3 : 2; /* a factor of 1, 2, 4 is 0, 1, 2 bits */
         int shift = from_bits - to_bits + bits + down / 2;
         size_t row = (size_t)(width * across);
         sums = malloc((1 + 2 * row) * sizeof *sums);
         if (sums) {
             Py_BEGIN_ALLOW_THREADS
-            shrink(source, target, across, down, is_left, shift, (1 << to_bits) - 1, sums + 1, sums + 1 + row);
+            shrink(source, target, across, down, place, shift, (1 << to_bits) - 1, sums + 1, sums + 1 + row);
             Py_END_ALLOW_THREADS
             free(sums);
         }
