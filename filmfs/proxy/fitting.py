@@ -119,13 +119,14 @@ class Fitter:
 
     def _of_colours(self, scaler: VideoReformatter, frame: "av.VideoFrame", size: Size) -> "av.VideoFrame":
         """Of RGB: halved before it becomes luma and chroma, and of these fewer afterwards, where they are to lie."""
-        if (frame.width, frame.height) != (size.width, size.height):
+        have, wanted = (max(each.bits for each in it.components) for it in (frame.format, av.VideoFormat(size.pixels)))
+        if wanted <= have and (frame.width, frame.height) != (size.width, size.height):
             frame = halved(frame, size.width, size.height, frame.format.name) or frame
         if shrink_plane is not None and size.pixels.startswith(("yuv422p", "yuv420p")):
-            is_deep = max(component.bits for component in frame.format.components) > 8
-            pixels = "yuv444p10le" if is_deep else "yuv444p"
-            made = self._converted(scaler, frame, replace(size, pixels=pixels))
-            return halved(made, size.width, size.height, size.pixels, Chroma.LEFT) or made.reformat(format=size.pixels)
+            whole = replace(size, pixels="yuv444p12le" if max(have, wanted) > 8 else "yuv444p")
+            made = halved(self._converted(scaler, frame, whole), size.width, size.height, size.pixels, Chroma.LEFT)
+            if made is not None:
+                return made
         return self._converted(scaler, frame, size)
 
     def _converted(self, scaler: VideoReformatter, frame: "av.VideoFrame", size: Size) -> "av.VideoFrame":

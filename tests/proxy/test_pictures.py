@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import pytest
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from filmfs.core.errors import BadMedia
 from filmfs.proxy.fitting import Fitter, Size
@@ -56,6 +57,22 @@ def test_chroma_lies_in_proxies_where_it_lay_in_the_film(pixels: str) -> None:
         columns = [(2 * x + 0.5) * 2**number - 0.5 for x in range(len(reds))]  # of the film, which are left ones of two
         beside = [(red - start) * width / whole - column for red, column in zip(reds, columns, strict=True)]
         assert abs(sum(beside[1:-1]) / len(beside[1:-1])) < 0.3
+
+
+@pytest.mark.parametrize("pixels", ["rgb24", "gbrp10le", "gbrp12le", "gbrp16le"])
+@pytest.mark.parametrize("target", ["yuv422p", "yuv422p10le", "yuv422p12le", "yuv422p16le", "yuv444p10le"])
+def test_colours_lose_no_more_bits_than_a_proxy_has(pixels: str, target: str) -> None:
+    frame = _redder_to_the_right(pixels)
+    one, colours = array("q", [0]), Colours(matrix=0, is_full=True)
+    film = Picture(0, "", pixels, 64, 32, None, Fraction(24), True, Fraction(1), one, one, 1, colours, False, False)
+    ((made,),) = Fitter(film, [Size(32, 16, target)]).fitted(iter([frame]))
+    other = VideoReformatter().reformat(
+        frame, 32, 16, target, None, 1, Interpolation.AREA, src_color_range=2, dst_color_range=1
+    )
+    size = 1 if target == "yuv422p" else 2
+    lumas = [bytes(each.planes[0])[: 32 * size] for each in (made, other)]
+    pairs = zip(*(array("H" if size == 2 else "B", luma) for luma in lumas), strict=True)
+    assert max(abs(a - b) for a, b in pairs) <= 1
 
 
 def _redder_to_the_right(pixels: str) -> "av.VideoFrame":
