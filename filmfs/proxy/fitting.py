@@ -20,6 +20,7 @@ from filmfs.proxy.tonemapping import is_high, lut_file
 _LIMITED, _FULL = 1, 2
 _RGB, _BT709, _UNSPECIFIED = 0, 1, 2
 _BT601 = 5  # libswscale's
+_FEWER = "yuv422p", "yuv420p"  # points of chroma than of luma
 _SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # H.273 → libswscale's
 
 
@@ -64,7 +65,7 @@ class Fitter:
         self._scalers = [VideoReformatter() for _ in sizes]
         self._tiny = VideoReformatter()
         self._jpeg = VideoReformatter()
-        self._chroma: Chroma | None = None
+        self._kind, self._chroma = "", Chroma.MIDDLE
 
     @property
     def needs_neighbours(self) -> bool:
@@ -110,6 +111,8 @@ class Fitter:
         chroma = self._where(frame, is_own=is_own)
         if not is_full and not frame.format.is_rgb:  # levels and matrix stay: libswscale is twice as fast if not told
             made = halved(frame, size.width, size.height, size.pixels, chroma)
+            if made is None and chroma is Chroma.ELSEWHERE and size.pixels.startswith(_FEWER):
+                made = self._put_left(scaler, frame, size)
             if made is not None:
                 return made
             return scaler.reformat(frame, size.width, size.height, size.pixels, interpolation=Interpolation.AREA)
@@ -122,7 +125,7 @@ class Fitter:
         have, wanted = (max(each.bits for each in it.components) for it in (frame.format, av.VideoFormat(size.pixels)))
         if wanted <= have and (frame.width, frame.height) != (size.width, size.height):
             frame = halved(frame, size.width, size.height, frame.format.name) or frame
-        if shrink_plane is not None and size.pixels.startswith(("yuv422p", "yuv420p")):
+        if shrink_plane is not None and size.pixels.startswith(_FEWER):
             whole = replace(size, pixels="yuv444p12le" if max(have, wanted) > 8 else "yuv444p")
             made = halved(self._converted(scaler, frame, whole), size.width, size.height, size.pixels, Chroma.LEFT)
             if made is not None:
@@ -144,10 +147,17 @@ class Fitter:
             dst_color_range=_LIMITED,
         )
 
+    def _put_left(self, scaler: VideoReformatter, frame: "av.VideoFrame", size: Size) -> "av.VideoFrame | None":
+        """Chroma that lies in other rows than is common, where players look for it."""
+        whole = "yuv444p12le" if frame.format.components[0].bits > 8 else "yuv444p"
+        made = scaler.reformat(frame, size.width, size.height, whole, interpolation=Interpolation.AREA)
+        return halved(made, size.width, size.height, size.pixels, Chroma.LEFT)
+
     def _where(self, frame: "av.VideoFrame", *, is_own: bool) -> Chroma:
-        """Where chroma lies in a picture."""
-        self._chroma = self._chroma or chroma_of(frame)
-        if self._chroma is Chroma.ELSEWHERE and not is_own:  # renditions have it where players look for it
+        """Where chroma lies in a picture of the original's, or in those made of the last one."""
+        if is_own and self._kind != frame.format.name:
+            self._kind, self._chroma = frame.format.name, chroma_of(frame)
+        if self._chroma is Chroma.ELSEWHERE and not is_own:
             return Chroma.LEFT
         return self._chroma
 

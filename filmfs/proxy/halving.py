@@ -81,6 +81,15 @@ def halved(
     frame: "av.VideoFrame", width: int, height: int, pixels: str, chroma: Chroma = Chroma.MIDDLE
 ) -> "av.VideoFrame | None":
     """A picture at another size and in other pixels, with the same levels and matrix; None if it is not so easy."""
+    made = _shrunk(frame, width, height, pixels, chroma)
+    times = frame.width // width
+    if made is not None or times not in (2, 4) or (frame.width, frame.height) != (times * width, times * height):
+        return made
+    between = _shrunk(frame, times // 2 * width, times // 2 * height, frame.format.name, chroma)  # in steps, then
+    return between and halved(between, width, height, pixels, chroma)
+
+
+def _shrunk(frame: "av.VideoFrame", width: int, height: int, pixels: str, chroma: Chroma) -> "av.VideoFrame | None":
     if shrink_plane is None:
         return None
     steps = _steps(frame.format.name, frame.width, frame.height, width, height, pixels, chroma)
@@ -115,7 +124,7 @@ def _steps(
             return None
         place = _BETWEEN
         was_less, is_less = one.width < source_width, other.width < width
-        if chroma is Chroma.LEFT and (was_less or is_less):
+        if chroma is Chroma.LEFT and (was_less or is_less) and not (was_less and is_less and across == 1):
             place = _LEFT if was_less else _LEFT_AFTER
             if not is_less or across not in _FACTORS_OF_LEFT[place]:
                 return None

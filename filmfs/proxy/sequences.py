@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from http.client import HTTPException
 from io import BufferedReader, BytesIO
 from typing import Any, BinaryIO
 
@@ -36,6 +37,7 @@ _FULL = 2
 _KEPT = ("dpx",)  # its decoder fills all of a picture, and each header says all that it must know
 _STRICT = ("png", "mjpeg")  # else damage is concealed; TIFF's is not, and what is odd in a header would be refused
 _BYTES_MAX, _TOO_LARGE = (1 << 31) - 1024, "is larger than 2 GiB"  # of a packet
+_PIECE = 16 << 20
 _CODECS = {
     MAGIC: "exr",
     b"SDPX": "dpx",
@@ -194,28 +196,43 @@ def _bytes(source: Source) -> Bytes:
             with open(place, "rb") as file:
                 return _all_of(file)
         with _opened(place) as remote:
-            data = remote.read(_BYTES_MAX + 1)
+            return _read(remote)
     except FileNotFoundError:
         raise BadMedia("is not there") from None
     except OSError as error:
         if getattr(error, "code", None) in _GONE:
             raise BadMedia("is not there") from None
         raise from_os_error(error, "reading a frame") from error
-    if len(data) > _BYTES_MAX:
-        raise BadMedia(_TOO_LARGE)
-    return data
+    except HTTPException as error:
+        raise DiskFailure(f"reading a frame: {error!r}") from error
 
 
 def _all_of(file: BufferedReader) -> Bytes:
-    """In a packet, into which FFmpeg would have it copied, but for what filmfs decodes itself."""
+    """In a packet with the zeros behind it that FFmpeg asks for, but for what filmfs decodes itself."""
     size = os.fstat(file.fileno()).st_size
     if size > _BYTES_MAX:
         raise BadMedia(_TOO_LARGE)
     if not size or file.peek(len(MAGIC)).startswith(MAGIC):
-        return file.read(_BYTES_MAX)
-    view = memoryview(av.Packet(size))
+        return _read(file)
+    try:
+        view = memoryview(av.Packet(size))
+    except MemoryError:
+        raise BadMedia("is larger than the memory that there is") from None
     read = file.readinto(view)
     return view if read == size else bytes(view[:read])
+
+
+def _read(file: BinaryIO) -> bytes:
+    """To the end, which a connection may be cut off before. Raises BadMedia, DiskFailure and what the disk says."""
+    pieces, left = [], _BYTES_MAX
+    while piece := file.read(_PIECE):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            raise BadMedia(_TOO_LARGE)
+    if getattr(file, "length", None):  # that of HTTP still expects so many
+        raise DiskFailure("reading a frame: the connection ended before it")
+    return b"".join(pieces)
 
 
 def _opened(place: str | BinaryIO) -> BinaryIO:

@@ -14,7 +14,7 @@ from threading import Thread
 import av
 import pytest
 
-from filmfs.core.errors import BadMedia, IsADirectory, NotFound
+from filmfs.core.errors import BadMedia, DiskFailure, IsADirectory, NotFound
 from filmfs.media.openexr import Header
 from filmfs.proxy.decoding import Shown, plan_spans
 from filmfs.proxy.displaying import Display, Meaning
@@ -237,9 +237,32 @@ def test_frames_may_be_addresses(tmp_path: Path) -> None:
             thread.join()
 
 
+def test_a_connection_that_ends_early_is_no_damage(tmp_path: Path) -> None:
+    PNG.write(tmp_path, 1)
+    serve = partial(_Short, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        place = OnDisk(f"http://127.0.0.1:{server.server_port}/shot.1001.png")
+        try:
+            with pytest.raises(DiskFailure, match="ended before"):
+                _decoded(FrameFiles(1001, ((1001, place),)))
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
+
+
+class _Short(_Quiet):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(bytes(100))
 
 
 # Colours
