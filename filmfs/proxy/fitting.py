@@ -126,7 +126,7 @@ class Fitter:
         if wanted <= have and (frame.width, frame.height) != (size.width, size.height):
             frame = halved(frame, size.width, size.height, frame.format.name) or frame
         if shrink_plane is not None and size.pixels.startswith(_FEWER):
-            whole = replace(size, pixels="yuv444p12le" if max(have, wanted) > 8 else "yuv444p")
+            whole = replace(size, pixels=_whole(max(have, wanted)))
             made = halved(self._converted(scaler, frame, whole), size.width, size.height, size.pixels, Chroma.LEFT)
             if made is not None:
                 return made
@@ -149,7 +149,7 @@ class Fitter:
 
     def _put_left(self, scaler: VideoReformatter, frame: "av.VideoFrame", size: Size) -> "av.VideoFrame | None":
         """Chroma that lies in other rows than is common, where players look for it."""
-        whole = "yuv444p12le" if frame.format.components[0].bits > 8 else "yuv444p"
+        whole = _whole(frame.format.components[0].bits)
         made = scaler.reformat(frame, size.width, size.height, whole, interpolation=Interpolation.AREA)
         return halved(made, size.width, size.height, size.pixels, Chroma.LEFT)
 
@@ -193,6 +193,11 @@ class Fitter:
             steps += [("scale", f"{width}:{height}:flags=area"), ("format", "gbrp10")]
             steps += [("lut3d", f"file={lut_file(self._source.colours)}:interp=tetrahedral")]
         return steps
+
+
+def _whole(bits: int) -> str:
+    """Pixels with as much chroma as luma, in so many bits or more."""
+    return "yuv444p" if bits <= 8 else "yuv444p10le" if bits <= 10 else "yuv444p12le"
 
 
 class Chain:
