@@ -81,24 +81,40 @@ def halved(
     frame: "av.VideoFrame", width: int, height: int, pixels: str, chroma: Chroma = Chroma.MIDDLE
 ) -> "av.VideoFrame | None":
     """A picture at another size and in other pixels, with the same levels and matrix; None if it is not so easy."""
-    made = _shrunk(frame, width, height, pixels, chroma)
-    times = frame.width // width
-    if made is not None or times not in (2, 4) or (frame.width, frame.height) != (times * width, times * height):
-        return made
-    between = _shrunk(frame, times // 2 * width, times // 2 * height, frame.format.name, chroma)  # in steps, then
-    return between and halved(between, width, height, pixels, chroma)
-
-
-def _shrunk(frame: "av.VideoFrame", width: int, height: int, pixels: str, chroma: Chroma) -> "av.VideoFrame | None":
     if shrink_plane is None:
         return None
-    steps = _steps(frame.format.name, frame.width, frame.height, width, height, pixels, chroma)
-    if steps is None:
+    way = _way(frame.format.name, frame.width, frame.height, width, height, pixels, chroma)
+    if way is None or any(plane.line_size < 0 for plane in frame.planes):
         return None
+    for step in way:
+        frame = _shrunk(frame, *step)
+    return frame
+
+
+_Steps = tuple[tuple[int, int, int, int, int], ...]
+
+
+@lru_cache(64)
+def _way(
+    source: str, source_width: int, source_height: int, width: int, height: int, target: str, chroma: Chroma
+) -> tuple[tuple[int, int, str, _Steps], ...] | None:
+    """Sizes and pixels that a picture goes through to others, and how: what is not done at once may be by halves."""
+    steps = _steps(source, source_width, source_height, width, height, target, chroma)
+    if steps is not None:
+        return ((width, height, target, steps),)
+    times = source_width // width
+    if times not in (2, 4) or (source_width, source_height) != (times * width, times * height):
+        return None
+    between = times // 2 * width, times // 2 * height
+    first = _steps(source, source_width, source_height, *between, source, chroma)
+    rest = _way(source, *between, width, height, target, chroma)
+    return ((*between, source, first), *rest) if first is not None and rest is not None else None
+
+
+def _shrunk(frame: "av.VideoFrame", width: int, height: int, pixels: str, steps: _Steps) -> "av.VideoFrame":
+    assert shrink_plane is not None
     made = av.VideoFrame(width, height, pixels)
     for source, target, (from_bits, to_bits, across, down, place) in zip(frame.planes, made.planes, steps, strict=True):
-        if source.line_size < 0:
-            return None
         shrink_plane(
             *(source, source.line_size, from_bits, target, target.line_size, to_bits),
             *(target.width, target.height, across, down, place),
@@ -108,10 +124,9 @@ def _shrunk(frame: "av.VideoFrame", width: int, height: int, pixels: str, chroma
     return made
 
 
-@lru_cache(64)
 def _steps(
     source: str, source_width: int, source_height: int, width: int, height: int, target: str, chroma: Chroma
-) -> tuple[tuple[int, int, int, int, int], ...] | None:
+) -> _Steps | None:
     """Of each plane: bits before and after, of how many points across and down each is made, where they lie."""
     before, after = av.VideoFormat(source, source_width, source_height), av.VideoFormat(target, width, height)
     if not (_is_plain(before) and _is_plain(after)) or before.is_rgb != after.is_rgb or chroma is Chroma.ELSEWHERE:
