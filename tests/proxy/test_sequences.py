@@ -4,7 +4,8 @@ import pickle
 import random
 import resource
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -224,29 +225,24 @@ def test_a_part_of_a_sequence_is_a_value_that_keeps_its_places() -> None:
 
 def test_frames_may_be_addresses(tmp_path: Path) -> None:
     PNG.write(tmp_path, 2)
-    serve = partial(_Quiet, directory=str(tmp_path))
+    with _served(partial(_Quiet, directory=str(tmp_path))) as address:
+        frames = tuple((number, OnDisk(f"{address}/shot.{number}.png")) for number in (1001, 1002, 1003))
+        assert _decoded(FrameFiles(1001, frames)) == [(0, False), (1, False), (1, True)]
+
+
+def test_a_connection_that_ends_early_is_no_damage() -> None:
+    with _served(_Short) as address, pytest.raises(DiskFailure, match="ended before"):
+        _decoded(FrameFiles(1001, ((1001, OnDisk(f"{address}/shot.1001.png")),)))
+
+
+@contextmanager
+def _served(serve: Callable[..., SimpleHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a web server."""
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        place = f"http://127.0.0.1:{server.server_port}/shot.%04d.png"
-        source = FrameFiles(1001, tuple((number, OnDisk(place % number)) for number in (1001, 1002, 1003)))
         try:
-            assert _decoded(source) == [(0, False), (1, False), (1, True)]
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_a_connection_that_ends_early_is_no_damage(tmp_path: Path) -> None:
-    PNG.write(tmp_path, 1)
-    serve = partial(_Short, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        place = OnDisk(f"http://127.0.0.1:{server.server_port}/shot.1001.png")
-        try:
-            with pytest.raises(DiskFailure, match="ended before"):
-                _decoded(FrameFiles(1001, ((1001, place),)))
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
