@@ -9,6 +9,11 @@ import av
 
 from filmfs.core.sequences import find_sequences
 from filmfs.media.openexr import read_header
+from filmfs.proxy.decoding import Shown, plan_spans
+from filmfs.proxy.executors import Executor, InThisProcess
+from filmfs.proxy.making import Making, make
+from filmfs.proxy.recipes import EDITORIAL, PREVIEW, THUMBNAIL
+from filmfs.proxy.sequences import FramesDecoder, examine_frames
 from filmfs.proxy.sources import FrameFiles, OnDisk, frame_files
 from tests.proxy.numbered import Numbered
 
@@ -100,3 +105,19 @@ def dpx_with(data: bytes, *, transfer: int = 2, label: int = 0xFFFFFFFF, rate: f
     if rate is not None:
         struct.pack_into(f"{order}f", head, 1940, rate)
     return bytes(head) + data[begins:]
+
+
+def proxies(source: FrameFiles, folder: Path, executor: Executor | None = None) -> Making:
+    """All of a sequence's proxies."""
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    original = examine_frames(source)
+    return make("sequence", source, original, (THUMBNAIL, PREVIEW, EDITORIAL), executor or InThisProcess(), str(work))
+
+
+def pictures(source: FrameFiles) -> list[Shown]:
+    """All of a sequence."""
+    picture = examine_frames(source).picture
+    assert picture is not None
+    (span,) = plan_spans(picture, 1000, 1)
+    return list(FramesDecoder(source, picture).pictures(span))
